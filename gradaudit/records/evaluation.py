@@ -1,0 +1,64 @@
+"""What a subject returned, or why it returned nothing. Both are values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationKey:
+    """Which evaluation of a case this is. `subject` is the name shown to people."""
+
+    subject: str
+    backend: str
+    formulation: str
+    dtype: str
+    scale: float
+    probe: str | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluation:
+    """The arrays a subject returned.
+
+    `output` is what forward returned (loss or probabilities) in its own dtype. Either `gradient` (the shape of
+    the logits) or `jacobian` (shape [outputs of a row, *logits.shape]) is present, in their own dtypes.
+    `seconds` is the time of forward and backward in the worker; `captured` what the subject printed.
+    """
+
+    key: EvaluationKey
+    output: np.ndarray
+    gradient: np.ndarray | None
+    jacobian: np.ndarray | None
+    seconds: float
+    captured: str = ""
+
+
+FAILURE_KINDS = ("crashed", "timed_out", "missing", "out_of_memory", "raised", "unsupported")
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationFailure:
+    """Why an evaluation returned nothing. `kind` is one of FAILURE_KINDS; "unsupported" counts as skipped."""
+
+    key: EvaluationKey
+    kind: str
+    message: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BackendState:
+    """What a backend is and what its import did: versions, threads, flush-to-zero; or why it is missing."""
+
+    name: str
+    available: bool
+    version: str = ""
+    python: str = ""
+    versions: tuple[tuple[str, str], ...] = ()
+    threads: int | None = None
+    flush_to_zero: bool | None = None
+    reason: str = ""
+    remedy: str = ""

@@ -1,0 +1,30 @@
+"""What one evaluation is fed: arrays, rounded once to the candidate's dtype and exact from there on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gradaudit.records.case import FunctionCall
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Inputs:
+    """The arrays of a case at one dtype and scale.
+
+    `logits` has the candidate's dtype (bfloat16 as `ml_dtypes.bfloat16`) and at least two dimensions unless the
+    case is a single row (then one). `targets` is int64 without the class axes, or has the logits' shape and the
+    candidate's dtype, or is None. `upstream` has the shape of the function's output and the candidate's dtype,
+    and is None where `per_output` is true. `weight` (one entry per class) has the candidate's dtype.
+    """
+
+    function: FunctionCall
+    dtype: str
+    scale: float
+    axis: tuple[int, ...]
+    logits: np.ndarray
+    targets: np.ndarray | None
+    upstream: np.ndarray | None
+    per_output: bool
+    weight: np.ndarray | None

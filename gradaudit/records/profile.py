@@ -1,0 +1,28 @@
+"""What is assumed of a candidate's arithmetic."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Assumptions under which a tolerance is derived (NUMERICS.md section 8).
+
+    `compute` is the format of the operations inside a kernel, `accumulate` that of its sums, `storage` that of
+    the arrays which pass between kernels, and `statistics` that in which a row's sum and its logarithm are kept.
+    `exp_ulp` and `log_ulp` are the contracts of exp and log in units in the last place of `compute`. `height`
+    names the summation tree: "any" (n - 1), "pairwise" (NumPy), "lanes" (16 partial sums).
+    `probabilities` tells how the backward of cross entropy forms p: "quotient" (w / s) or "exp_log" (exp of the
+    stored log-probability). `flushes` is true where subnormal results become zero.
+    """
+
+    compute: str
+    accumulate: str
+    storage: str
+    statistics: str
+    exp_ulp: float = 4.0
+    log_ulp: float = 4.0
+    height: str = "any"
+    probabilities: str = "quotient"
+    flushes: bool = False

@@ -1,0 +1,49 @@
+"""The report: all that renderers know."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gradaudit.records.case import Case, Expectation
+from gradaudit.records.evaluation import BackendState, EvaluationFailure
+from gradaudit.records.finding import Finding, RuleSummary
+from gradaudit.records.measurement import InputFacts, Measurement
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """Where and how the audit ran."""
+
+    python: str
+    platform: str
+    versions: tuple[tuple[str, str], ...]
+    backends: tuple[BackendState, ...]
+    seed: int
+    threads: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CaseReport:
+    """A case with its measurements, failures and findings, worst first. `missing` expectations were not met."""
+
+    case: Case
+    facts: tuple[InputFacts, ...]
+    measurements: tuple[Measurement, ...]
+    failures: tuple[EvaluationFailure, ...]
+    findings: tuple[Finding, ...]
+    missing: tuple[Expectation, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Report:
+    """What an audit has to say."""
+
+    version: str
+    command: tuple[str, ...]
+    environment: Environment
+    cases: tuple[CaseReport, ...]
+    rules: tuple[RuleSummary, ...]
+    exit_status: int
+    interrupted: bool = False
