@@ -1,0 +1,1 @@
+"""The mathematics, each function once: parameters, formula, exact gradient, Jacobian structure, invariants, source."""

@@ -1,0 +1,36 @@
+"""What a function is given: rows of logits, lifted into an algebra, with targets and upstream gradient."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gradaudit.numerics.algebra import Number
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Targets[N: Number]:
+    """The mass t_ij that row i puts on class j; ignored rows put none anywhere.
+
+    Either `labels` [rows] and `mass` [rows, 1]: all of the row's mass is at its label; or `dense` [rows, n].
+    Labels of ignored rows are 0, with mass 0.
+    """
+
+    labels: np.ndarray | None
+    mass: N | None
+    dense: N | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows[N: Number]:
+    """Rows of scaled logits z = `factor` * x (shape [rows, n], masked classes left out).
+
+    `upstream` is [rows, n] for functions with one output a class, [rows, 1] for those with one output a row;
+    for a reduced loss it is already divided by the mean's denominator. `factor` is None where it is 1.
+    """
+
+    z: N
+    factor: N | None
+    upstream: N
+    targets: Targets[N] | None

@@ -1,0 +1,65 @@
+"""What a formula may be spelled with. Balls of float64 and `arb` numbers both offer it, so that each function's
+mathematics stands in one place and is enclosed at either precision.
+
+Arrays have shape [rows, classes]; what is summed over the classes keeps the axis with length 1.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol, Self
+
+import numpy as np
+
+
+class Number(Protocol):
+    """An array of real numbers known to lie in balls; arithmetic broadcasts like NumPy's."""
+
+    def __add__(self, other: Self, /) -> Self: ...
+    def __sub__(self, other: Self, /) -> Self: ...
+    def __mul__(self, other: Self, /) -> Self: ...
+    def __truediv__(self, other: Self, /) -> Self: ...
+    def __neg__(self) -> Self: ...
+
+
+class Algebra[N: Number](Protocol):
+    """The primitives, each with a bound of its own."""
+
+    def exact(self, values: np.ndarray | float) -> N:
+        """Floats taken as exact."""
+        ...
+
+    def sum(self, a: N) -> N:
+        """Sum over the classes."""
+        ...
+
+    def softmax(self, z: N) -> N:
+        """exp(z_j) / sum_k exp(z_k)."""
+        ...
+
+    def log_softmax(self, z: N) -> N:
+        """z_j - log sum_k exp(z_k)."""
+        ...
+
+    def logsumexp(self, z: N) -> N:
+        """log sum_k exp(z_k), shape [rows, 1]."""
+        ...
+
+    def complement(self, z: N) -> N:
+        """sum_{k != j} softmax_k, which is 1 - softmax_j without its cancellation."""
+        ...
+
+    def others(self, a: N) -> N:
+        """sum_{k != j} a_k of numbers >= 0, without cancellation at the largest."""
+        ...
+
+    def center(self, g: N, z: N) -> N:
+        """g_j - g_a with a the class of the largest z: exactly 0 at a."""
+        ...
+
+    def take(self, a: N, labels: np.ndarray) -> N:
+        """a at one class of each row, shape [rows, 1]; labels lie in [0, classes)."""
+        ...
+
+    def replace(self, a: N, labels: np.ndarray, values: N) -> N:
+        """a with `values` [rows, 1] at one class of each row."""
+        ...

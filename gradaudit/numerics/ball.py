@@ -1,0 +1,237 @@
+"""Ball arithmetic on NumPy arrays: a float64 midpoint and an absolute radius for every element.
+
+One calculus serves two purposes. Charged with float64's own arithmetic (`encloses=True`), the radius bounds
+|midpoint - exact value|: an enclosure. Charged with a candidate's arithmetic, it bounds how far the candidate's
+computed value may lie from the exact one: a tolerance. Every bound is a running one: an operation with unit
+roundoff u adds u (|result| + radius) to what its operands bring along (docs/numerics.md, "Running bounds").
+"""
+
+from __future__ import annotations
+
+from typing import Self
+
+import numpy as np
+
+from gradaudit.numerics.arithmetic import Arithmetic
+from gradaudit.numerics.bounds import growth, phi
+from gradaudit.numerics.exponentials import ExponentErrors, RowExponentials, exponent_errors, grown
+
+Radius = np.ndarray | float
+
+
+class Ball:
+    """An array of balls. `rad` broadcasts to `mid`; the float 0.0 means exact."""
+
+    __slots__ = ("algebra", "errors", "mid", "rad", "rows")
+
+    def __init__(
+        self, algebra: BallAlgebra, mid: np.ndarray, rad: Radius = 0.0, rows: RowExponentials | None = None
+    ) -> None:
+        self.algebra = algebra
+        self.mid = mid
+        self.rad = rad
+        # Of logits: their exponentials, shared by every formula on them; of exp-able logs: where exp is known.
+        self.rows = rows
+        self.errors: ExponentErrors | None = None
+
+    def __add__(self, other: Self) -> Self:
+        return self.algebra.rounded(self.mid + other.mid, self.rad + other.rad)  # type: ignore[return-value]
+
+    def __sub__(self, other: Self) -> Self:
+        return self.algebra.rounded(self.mid - other.mid, self.rad + other.rad)  # type: ignore[return-value]
+
+    def __mul__(self, other: Self) -> Self:
+        mid = self.mid * other.mid
+        return self.algebra.rounded(mid, _product_radius(self, other), underflows=True)  # type: ignore[return-value]
+
+    def __truediv__(self, other: Self) -> Self:
+        mid = self.mid / other.mid
+        # (x + dx)/(y + dy) - x/y = (dx - (x/y) dy)/(y + dy)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            smallest = np.abs(other.mid) - other.rad
+            rad = np.where(smallest > 0.0, (self.rad + np.abs(mid) * other.rad) / smallest, np.inf)
+        return self.algebra.rounded(mid, rad, underflows=True)  # type: ignore[return-value]
+
+    def __neg__(self) -> Self:
+        return type(self)(self.algebra, np.negative(self.mid), self.rad)
+
+    def __getitem__(self, index: slice) -> Self:
+        rad = self.rad if isinstance(self.rad, float) else np.broadcast_to(self.rad, self.mid.shape)[index]
+        return type(self)(self.algebra, self.mid[index], rad)
+
+
+class BallAlgebra:
+    """The primitives of :class:`gradaudit.numerics.algebra.Algebra` on balls, charged with one arithmetic."""
+
+    def __init__(self, arithmetic: Arithmetic, *, encloses: bool = False) -> None:
+        self.arithmetic = arithmetic
+        self.encloses = encloses
+
+    # -- elementwise ---------------------------------------------------------------------------------------------
+
+    def exact(self, values: np.ndarray | float) -> Ball:
+        """Floats taken as exact."""
+        return Ball(self, np.asarray(values, dtype=np.float64))
+
+    def rounded(self, mid: np.ndarray, rad: Radius, *, underflows: bool = False) -> Ball:
+        """The result of one stored operation: `rad` from its operands, and its own rounding on top."""
+        u = self.arithmetic.u_operation
+        bound = np.abs(mid)
+        bound *= u
+        bound += rad if isinstance(rad, float) else rad * (1.0 + u)
+        if underflows:
+            bound += self.arithmetic.eta_operation
+        return Ball(self, mid, bound)
+
+    def stored(self, mid: np.ndarray, rad: np.ndarray, rows: RowExponentials | None = None) -> Ball:
+        """A kernel's result on its way to memory."""
+        a = self.arithmetic
+        if a.u_store:
+            rad = rad + (a.u_store * (np.abs(mid) + rad) + a.eta_store)
+        return Ball(self, mid, rad, rows)
+
+    def relative(self, a: Ball, roundings: float) -> Ball:
+        """`a` after `roundings` more operations that each cost one unit roundoff, relative to its value."""
+        factor = phi(roundings * self.arithmetic.u_operation)
+        return Ball(self, a.mid, np.abs(a.mid) * factor + np.asarray(a.rad) * (1.0 + factor))
+
+    def exp(self, a: Ball) -> Ball:
+        """Exponential; of a log-softmax the exponentials of its row are at hand."""
+        mid = a.rows.p if a.rows is not None else np.exp(a.mid)
+        rad = mid * growth(np.asarray(a.rad), self.arithmetic.e) + self.arithmetic.eta
+        return self.stored(mid, _nan_to_infinite(rad))
+
+    def log(self, a: Ball) -> Ball:
+        """Logarithm of positive numbers; unbounded where the ball reaches 0."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            mid = np.log(a.mid)
+            ratio = np.divide(a.rad, a.mid)
+            moved = np.where(ratio < 1.0, -np.log1p(-np.minimum(ratio, 1.0)), np.inf)
+            rad = moved + self.arithmetic.l * (np.abs(mid) + moved)
+        return self.stored(mid, _nan_to_infinite(rad))
+
+    # -- along the classes -----------------------------------------------------------------------------------------
+
+    def sum(self, a: Ball) -> Ball:
+        """Sum over the classes in a tree of the arithmetic's height."""
+        return self.summed(a, self.arithmetic.height(a.mid.shape[-1]))
+
+    def summed(self, a: Ball, height: int) -> Ball:
+        """Sum over the last axis in a tree of `height`, stored."""
+        mid = a.mid.sum(axis=-1, keepdims=True)
+        magnitude = np.abs(a.mid).sum(axis=-1, keepdims=True)
+        inherited = np.broadcast_to(np.asarray(a.rad), a.mid.shape).sum(axis=-1, keepdims=True)
+        rad = inherited + height * self.arithmetic.u_sum * (magnitude + inherited)
+        return self.stored(mid, rad)
+
+    def others(self, a: Ball) -> Ball:
+        """sum_{k != j} a_k of numbers >= 0; at the largest summed directly, elsewhere by subtraction."""
+        top = np.argmax(a.mid, axis=-1)[:, None]
+        rest_mid = a.mid.copy()
+        np.put_along_axis(rest_mid, top, 0.0, axis=-1)
+        rest = self.sum(Ball(self, rest_mid, a.rad))
+        result = self.sum(a) - a
+        return self.replace(result, top[:, 0], rest)
+
+    def center(self, g: Ball, z: Ball) -> Ball:
+        """g_j - g_a with a the class of the largest logit: exactly 0 at a."""
+        top = self.exponentials(z).argmax[:, 0]
+        return self.replace(g - self.take(g, top), top, self.exact(np.zeros((len(top), 1))))
+
+    def take(self, a: Ball, labels: np.ndarray) -> Ball:
+        """a at one class of each row, shape [rows, 1]."""
+        index = labels[:, None]
+        mid = np.take_along_axis(np.broadcast_to(a.mid, (len(labels), a.mid.shape[-1])), index, axis=-1)
+        if isinstance(a.rad, float):
+            return Ball(self, mid, a.rad)
+        rad = np.broadcast_to(a.rad, (len(labels), a.mid.shape[-1]))
+        return Ball(self, mid, np.take_along_axis(rad, index, axis=-1))
+
+    def replace(self, a: Ball, labels: np.ndarray, values: Ball) -> Ball:
+        """a with `values` at one class of each row."""
+        index = labels[:, None]
+        mid = a.mid.copy()
+        np.put_along_axis(mid, index, values.mid, axis=-1)
+        rad = np.array(np.broadcast_to(a.rad, mid.shape))
+        np.put_along_axis(rad, index, np.broadcast_to(values.rad, index.shape), axis=-1)
+        return Ball(self, mid, rad)
+
+    # -- softmax and its kin ---------------------------------------------------------------------------------------
+
+    def exponentials(self, z: Ball) -> RowExponentials:
+        """The exponentials of the rows of z, computed once."""
+        if z.rows is None:
+            z.rows = RowExponentials(z.mid)
+        return z.rows
+
+    def exponent_errors(self, z: Ball) -> ExponentErrors:
+        """What the shifted exponents of z and their sums may be off by, computed once."""
+        if z.errors is None:
+            z.errors = exponent_errors(self.exponentials(z), z.rad, self.arithmetic)
+        return z.errors
+
+    def softmax(self, z: Ball) -> Ball:
+        """exp(z - max z) / sum, one kernel: p R(E, e + sigma + 2 u) + eta."""
+        rows, errors, a = self.exponentials(z), self.exponent_errors(z), self.arithmetic
+        rad = grown(rows, errors, a.e + errors.sigma + 2.0 * a.u)
+        rad += a.eta
+        return self.stored(rows.p, rad)
+
+    def log_softmax(self, z: Ball) -> Ball:
+        """(z - max z) - log sum, one kernel: row S of docs/numerics.md."""
+        rows, u = self.exponentials(z), self.arithmetic.u
+        bound = self._shifted_exponent(z) + self.exponent_errors(z).alpha
+        rad = bound * (1.0 + u) + u * np.abs(rows.log_p)
+        if self.encloses:
+            np.put_along_axis(rad, rows.argmax, self._log1p_radius(z), axis=-1)
+        return self.stored(rows.log_p, rad, rows)
+
+    def logsumexp(self, z: Ball) -> Ball:
+        """max z + log sum, one kernel: row M of docs/numerics.md."""
+        rows, alpha, u = self.exponentials(z), self.exponent_errors(z).alpha, self.arithmetic.u
+        mid = rows.top + rows.log_total
+        return self.stored(mid, alpha + u * (np.abs(mid) + alpha))
+
+    def complement(self, z: Ball) -> Ball:
+        """1 - softmax; at the largest class the sum of the other weights over the sum of all."""
+        rows, errors, a = self.exponentials(z), self.exponent_errors(z), self.arithmetic
+        p = self.softmax(z)
+        rest, moved = rows.rest, self._rest_radius(z)
+        factor = phi(errors.sigma + a.u)
+        top = Ball(self, rest / rows.total, (moved * (1.0 + factor) + rest * factor) / rows.total + a.eta)
+        return self.replace(self.exact(1.0) - p, rows.argmax[:, 0], top)
+
+    def _shifted_exponent(self, z: Ball) -> np.ndarray:
+        errors = self.exponent_errors(z)
+        if errors.error is not None:
+            return errors.error
+        return self.arithmetic.u * self.exponentials(z).gap
+
+    def _rest_radius(self, z: Ball) -> np.ndarray:
+        """Absolute error of the sum of all weights but the largest class's own."""
+        rows, errors, a = self.exponentials(z), self.exponent_errors(z), self.arithmetic
+        moved = grown(rows, errors, a.e) * rows.total
+        np.put_along_axis(moved, rows.argmax, 0.0, axis=-1)
+        height = a.height(rows.n)
+        total: np.ndarray = moved.sum(axis=-1, keepdims=True) + rows.n * a.eta
+        return total + height * a.u_sum * (rows.rest + total)
+
+    def _log1p_radius(self, z: Ball) -> np.ndarray:
+        """Error of log1p(rest): its condition number is at most 1, so a small loss keeps its digits."""
+        rows = self.exponentials(z)
+        moved = self._rest_radius(z)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            argument = np.where(moved < 1.0 + rows.rest, moved / (1.0 + rows.rest - moved), np.inf)
+        return argument + self.arithmetic.l * (rows.log_total + argument) + self.arithmetic.eta
+
+
+def _product_radius(a: Ball, b: Ball) -> Radius:
+    if isinstance(a.rad, float) and a.rad == 0.0:
+        return 0.0 if isinstance(b.rad, float) and b.rad == 0.0 else np.abs(a.mid) * b.rad
+    if isinstance(b.rad, float) and b.rad == 0.0:
+        return np.abs(b.mid) * a.rad
+    return np.abs(a.mid) * b.rad + (np.abs(b.mid) + b.rad) * a.rad
+
+
+def _nan_to_infinite(rad: np.ndarray) -> np.ndarray:
+    return np.where(np.isnan(rad), np.inf, rad)
