@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from gradaudit.functions.interface import LOGIT_PARAMETERS, Function, Parameter
 from gradaudit.functions.rows import Rows, Targets
-from gradaudit.numerics.algebra import Algebra, Number
+from gradaudit.numerics.algebra import Algebra, N
 
 
-def output[N: Number](m: Algebra[N], rows: Rows[N]) -> N:
+def output(m: Algebra[N], rows: Rows[N]) -> N:
     """-sum_j t_j log p_j of every row, before the reduction."""
     targets = _targets(rows)
     log_p = m.log_softmax(rows.z)
     if targets.labels is not None and targets.mass is not None:
         return -(targets.mass * m.take(log_p, targets.labels))
-    assert targets.dense is not None  # noqa: S101 - Targets holds one of the two
+    assert targets.dense is not None
     return -m.sum(targets.dense * log_p)
 
 
-def gradient[N: Number](m: Algebra[N], rows: Rows[N]) -> N:
+def gradient(m: Algebra[N], rows: Rows[N]) -> N:
     """T p_j - t_j with T = sum_k t_k, spelled p_j sum_{k != j} t_k - t_j sum_{k != j} p_k.
 
     The second spelling has no cancellation at a target that has won. With all mass at one label it is t_y p_j
@@ -28,13 +28,13 @@ def gradient[N: Number](m: Algebra[N], rows: Rows[N]) -> N:
     if targets.labels is not None and targets.mass is not None:
         residual = m.replace(targets.mass * p, targets.labels, -(targets.mass * m.take(rest, targets.labels)))
     else:
-        assert targets.dense is not None  # noqa: S101
+        assert targets.dense is not None
         residual = p * m.others(targets.dense) - targets.dense * rest
     return residual * rows.upstream
 
 
-def _targets[N: Number](rows: Rows[N]) -> Targets[N]:
-    assert rows.targets is not None, "cross entropy has targets; the spec was validated"  # noqa: S101
+def _targets(rows: Rows[N]) -> Targets[N]:
+    assert rows.targets is not None, "cross entropy has targets; the spec was validated"
     return rows.targets
 
 
@@ -55,7 +55,9 @@ FUNCTION = Function(
     source="semantics: torch.nn.functional.cross_entropy; bounds: docs/numerics.md",
     parameters=(
         *LOGIT_PARAMETERS,
-        Parameter("reduction", "choice", "mean", "how the rows' losses are combined", choices=("none", "mean", "sum")),
+        Parameter(
+            "reduction", "choice", "mean", "how the rows' losses are combined", choices=("none", "mean", "sum")
+        ),
         Parameter("label_smoothing", "float", 0.0, "mass spread evenly over all classes", minimum=0.0, maximum=1.0),
         Parameter("weight", "floats", None, "one weight for each class", minimum=0.0),
         Parameter("ignore_index", "int", -100, "a label whose rows take no part"),

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from gradaudit.functions.rows import Rows
-from gradaudit.numerics.algebra import Algebra, Number
+from gradaudit.numerics.algebra import Algebra, N
 
 
 class Formula(Protocol):
     """Mathematics spelled over an algebra: rows in, one number for every output or logit out."""
 
-    def __call__[N: Number](self, m: Algebra[N], rows: Rows[N]) -> N: ...
-
+    def __call__(self, m: Algebra[N], rows: Rows[N]) -> N: ...
 
 
 @dataclass(frozen=True, slots=True)

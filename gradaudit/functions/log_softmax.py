@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from gradaudit.functions.interface import LOGIT_PARAMETERS, Function
 from gradaudit.functions.rows import Rows
-from gradaudit.numerics.algebra import Algebra, Number
+from gradaudit.numerics.algebra import Algebra, N
 
 
-def output[N: Number](m: Algebra[N], rows: Rows[N]) -> N:
+def output(m: Algebra[N], rows: Rows[N]) -> N:
     """z_j - log sum_k exp(z_k)."""
     return m.log_softmax(rows.z)
 
 
-def gradient[N: Number](m: Algebra[N], rows: Rows[N]) -> N:
+def gradient(m: Algebra[N], rows: Rows[N]) -> N:
     """g_j - p_j sum_k g_k, spelled g_j (1 - p_j) - p_j sum_{k != j} g_k so that a saturated row keeps its digits."""
     p = m.softmax(rows.z)
     g = rows.upstream

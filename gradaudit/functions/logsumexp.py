@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from gradaudit.functions.interface import LOGIT_PARAMETERS, Function
 from gradaudit.functions.rows import Rows
-from gradaudit.numerics.algebra import Algebra, Number
+from gradaudit.numerics.algebra import Algebra, N
 
 
-def output[N: Number](m: Algebra[N], rows: Rows[N]) -> N:
+def output(m: Algebra[N], rows: Rows[N]) -> N:
     """log sum_k exp(z_k)."""
     return m.logsumexp(rows.z)
 
 
-def gradient[N: Number](m: Algebra[N], rows: Rows[N]) -> N:
+def gradient(m: Algebra[N], rows: Rows[N]) -> N:
     """p_j times the row's upstream gradient."""
     return m.softmax(rows.z) * rows.upstream
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Generic
 
 import numpy as np
 
-from gradaudit.numerics.algebra import Number
+from gradaudit.numerics.algebra import N
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Targets[N: Number]:
+class Targets(Generic[N]):
     """The mass t_ij that row i puts on class j; ignored rows put none anywhere.
 
     Either `labels` [rows] and `mass` [rows, 1]: all of the row's mass is at its label; or `dense` [rows, n].
@@ -23,7 +24,7 @@ class Targets[N: Number]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Rows[N: Number]:
+class Rows(Generic[N]):
     """Rows of scaled logits z = `factor` * x (shape [rows, n], masked classes left out).
 
     `upstream` is [rows, n] for functions with one output a class, [rows, 1] for those with one output a row;

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from gradaudit.functions.interface import LOGIT_PARAMETERS, Function
 from gradaudit.functions.rows import Rows
-from gradaudit.numerics.algebra import Algebra, Number
+from gradaudit.numerics.algebra import Algebra, N
 
 
-def output[N: Number](m: Algebra[N], rows: Rows[N]) -> N:
+def output(m: Algebra[N], rows: Rows[N]) -> N:
     """p_j."""
     return m.softmax(rows.z)
 
 
-def gradient[N: Number](m: Algebra[N], rows: Rows[N]) -> N:
+def gradient(m: Algebra[N], rows: Rows[N]) -> N:
     """p_j (g_j - sum_k p_k g_k), with g counted from its entry at the largest logit.
 
     A constant in g changes nothing; taken away beforehand it cannot cancel afterwards, and a saturated row keeps

@@ -6,7 +6,7 @@ Arrays have shape [rows, classes]; what is summed over the classes keeps the axi
 
 from __future__ import annotations
 
-from typing import Protocol, Self
+from typing import Protocol, Self, TypeVar
 
 import numpy as np
 
@@ -21,7 +21,10 @@ class Number(Protocol):
     def __neg__(self) -> Self: ...
 
 
-class Algebra[N: Number](Protocol):
+N = TypeVar("N", bound=Number)
+
+
+class Algebra(Protocol[N]):
     """The primitives, each with a bound of its own."""
 
     def exact(self, values: np.ndarray | float) -> N:

@@ -6,6 +6,7 @@ float64 candidates, for elements within the enclosure's radius of their toleranc
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ PRECISION = 192
 @contextmanager
 def precision(bits: int = PRECISION) -> Iterator[None]:
     """Work at `bits` bits inside the block."""
-    import flint  # noqa: PLC0415 - a compiled library that most commands never need
+    import flint  # a compiled library that most commands never need
 
     before = flint.ctx.prec
     flint.ctx.prec = bits
@@ -37,7 +38,7 @@ class ArbAlgebra:
     """:class:`gradaudit.numerics.algebra.Algebra` on object arrays of `arb`."""
 
     def __init__(self) -> None:
-        import flint  # noqa: PLC0415
+        import flint
 
         self._from_float: Any = np.frompyfunc(flint.arb, 1, 1)
         self._exp: Any = np.frompyfunc(flint.arb.exp, 1, 1)
@@ -123,7 +124,7 @@ def split(a: ArbArray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
     def parts(x: Any) -> tuple[float, float, float]:
         high = float(x.mid())
-        if high in (float("inf"), float("-inf")) or high != high:
+        if not math.isfinite(high):
             return high, 0.0, 0.0
         remainder = x - high
         low = float(remainder.mid())

@@ -116,7 +116,7 @@ def grown(rows: RowExponentials, errors: ExponentErrors, factors: np.ndarray | f
         result += bound
         result *= rows.p
         return result
-    assert errors.error is not None  # noqa: S101 - one of the two is present
+    assert errors.error is not None
     return _grown_weights(rows, errors.error, factors) / rows.total
 
 

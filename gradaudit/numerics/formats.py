@@ -55,7 +55,7 @@ def get(name: str) -> Format:
 def dtype(name: str) -> np.dtype[np.generic]:
     """The NumPy dtype that stores the format; bfloat16 comes from ml_dtypes."""
     if name == "bfloat16":
-        import ml_dtypes  # noqa: PLC0415 - only those who ask for bfloat16 pay for its import
+        import ml_dtypes  # only those who ask for bfloat16 pay for its import
 
         return np.dtype(ml_dtypes.bfloat16)
     return np.dtype(name)
