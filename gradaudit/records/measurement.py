@@ -66,6 +66,9 @@ class Quantity:
     or a finite value beside a -inf logit) that differs from the policy. `cancelled`: returned as 0 or with a
     relative error over 1/2 where the exact value is a normal number. `escalated`: decided by arb;
     `spot_checked`: confirmed by arb at random. Errors are maxima over the decided, finite elements.
+    `special_classes`: where the policy for special values admits more than one answer, the index of the element
+    and the class of what was returned ("nan", "inf", "-inf", "zero" or "finite"); the first 64 such elements in C
+    order, hence the same ones for every evaluation of the same inputs.
     """
 
     name: str
@@ -89,6 +92,7 @@ class Quantity:
     spot_checked: int
     sums: Sums | None
     values: Values | None
+    special_classes: tuple[tuple[tuple[int, ...], str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""CAN: digits that cancelled."""

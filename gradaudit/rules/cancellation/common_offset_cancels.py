@@ -1,0 +1,78 @@
+"""CAN104: digits were lost to an offset that all logits of a row share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gradaudit.records.finding import Finding
+from gradaudit.records.measurement import MeasuredCase
+from gradaudit.rules.interface import Rule
+from gradaudit.rules.statement import Evidence, about_evaluation, facts_at, largest_error
+from gradaudit.rules.wording import label, number
+
+
+def check(measured: MeasuredCase) -> Iterator[Finding]:
+    """One finding for each evaluation that only a row with the term u |logsumexp| explains."""
+    for measurement in measured.measurements:
+        explanation = measurement.explanation
+        if not (explanation.explains and explanation.looser and explanation.common_offset):
+            continue
+        quantity = largest_error(measurement)
+        facts = facts_at(measured, measurement.key)
+        offset = f" (an offset of {number(facts.offset)} times the row's spread)" if facts else ""
+        message = (
+            f"{label(measurement.key)}: digits lost to a common offset of the logits{offset}: the {quantity.name} is "
+            f"off by up to {number(quantity.max_ulp)} ULP, {number(quantity.max_abs_error)} in absolute terms, which "
+            f"the shifted formulation does not explain and '{explanation.formulation}', charged u |logsumexp|, does"
+        )
+        evidence: Evidence = {
+            "formulation_needed": explanation.formulation,
+            "quantity": quantity.name,
+            "max_ulp": quantity.max_ulp,
+            "max_abs_error": quantity.max_abs_error,
+            "offset": facts.offset if facts else None,
+        }
+        yield about_evaluation(RULE, measured, measurement.key, message, evidence)
+
+
+RULE = Rule(
+    code="CAN104",
+    name="common-offset-cancels",
+    severity="warning",
+    summary="Digits are lost to an offset that all logits of a row share, though the function does not depend on it.",
+    why="""
+        Softmax and cross entropy do not change when a constant is added to all logits of a row. A formulation
+        that forms log p as x - logsumexp(x) rounds logsumexp to a multiple of its own ULP, which is that of the
+        offset: at an offset of 10,000 in float32 every log-probability is off by up to 5e-4, and at 1.7e7
+        nothing is left. Subtracting the largest logit first costs nothing and keeps the digits.
+    """,
+    formula="""
+        log p_j as x_j - lse:              |error| <= ... + u |lse|          (grows with the offset)
+        log p_j as (x_j - max) - log s:    |error| <= u t_j + sigma + ...    (does not)
+        fires where the shifted row fails to explain some element and a row that contains u |lse| explains all
+    """,
+    source="docs/numerics.md, sections 2 (log p_j) and 8c (rows for the admissible formulations)",
+    fires="""
+        version: 1
+        name: sixty is subtracted from sixty
+        function: log_softmax
+        logits: [[60.1, 60.2, 60.3], [61.7, 61.2, 60.3], [62.1, 62.9, 62.4], [63.3, 63.1, 63.7]]
+        upstream: random
+        formulations: [unshifted]
+        backends: [numpy]
+    """,
+    silent="""
+        version: 1
+        name: the largest logit is subtracted first
+        function: log_softmax
+        logits: [[60.1, 60.2, 60.3], [61.7, 61.2, 60.3], [62.1, 62.9, 62.4], [63.3, 63.1, 63.7]]
+        upstream: random
+        formulations: [fused]
+        backends: [numpy]
+    """,
+    advice=(
+        "Subtract the row's largest logit before anything else, (x - max) - log(sum(exp(x - max))), or use the "
+        "library's log_softmax or cross entropy; centre logits that drift away from 0."
+    ),
+    check=check,
+)

@@ -1,0 +1,82 @@
+"""CAN103: a gradient was returned as 0, or without a correct digit, where the exact one is a normal number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gradaudit.records.finding import Finding
+from gradaudit.records.measurement import MeasuredCase
+from gradaudit.rules.interface import Rule
+from gradaudit.rules.statement import Evidence, about_evaluation, derivatives
+from gradaudit.rules.wording import label, number, place, share
+
+
+def check(measured: MeasuredCase) -> Iterator[Finding]:
+    """One finding for each evaluation that lost an element within its tolerance, with the count and the worst."""
+    for measurement in measured.measurements:
+        for quantity in derivatives(measurement):
+            worst = quantity.worst_cancelled
+            # Beyond its tolerance an element is wrong, not cancelled; the DIV and BUG rules speak of it.
+            if quantity.cancelled == 0 or worst is None or not worst.ratio <= 1:
+                continue
+            message = (
+                f"{label(measurement.key)}: {share(quantity.cancelled, quantity.elements, 'element')} of the "
+                f"{quantity.name} lost all digits to cancellation; worst: {place(quantity, worst)} is "
+                f"{number(worst.got)}, exact is {number(worst.reference)}, a normal number of {quantity.dtype}"
+            )
+            evidence: Evidence = {
+                "quantity": quantity.name,
+                "cancelled": quantity.cancelled,
+                "elements": quantity.elements,
+                "index": str(list(worst.index)),
+                "got": worst.got,
+                "reference": worst.reference,
+                "tolerance": worst.tolerance,
+            }
+            yield about_evaluation(RULE, measured, measurement.key, message, evidence)
+
+
+RULE = Rule(
+    code="CAN103",
+    name="target-gradient-cancelled",
+    severity="warning",
+    summary=(
+        "A gradient was returned as 0, or with a relative error over 1/2, though the exact value is a normal number "
+        "of the dtype."
+    ),
+    why="""
+        The gradient at the target, p_y - 1, is formed by a subtraction that leaves a multiple of u: once p_y
+        rounds to 1 it is exactly 0, while the other entries of the row still push. The exact value is well
+        conditioned and the sum of the other probabilities gives it to full relative accuracy, so the digits are
+        lost by the algorithm and not by the problem. Libraries share this; it is within the tolerance of the
+        subtraction, and worth knowing where confident rows must keep learning or gradients are compared.
+    """,
+    formula="""
+        exact: g_y = p_y - 1 = -sum_{k != y} p_k
+        relative error of p_y - 1: rho_y p_y/(1 - p_y), with rho_y the relative error of p_y
+        fires where |exact| >= smallest normal number and (returned 0, or |error| > |exact|/2);
+        for two classes from a gap of about -log u: 7.6 float16, 5.6 bfloat16, 16.6 float32, 36.7 float64
+    """,
+    source="docs/numerics.md, sections 2 (target gradient), 3 (cancellation at the target) and 6 (thresholds)",
+    fires="""
+        version: 1
+        name: a winning label beyond the gap of 16.6
+        function: cross_entropy
+        logits: [[20.0, 0.0]]
+        targets: [0]
+        backends: [torch]
+    """,
+    silent="""
+        version: 1
+        name: a winning label well below the gap of 16.6
+        function: cross_entropy
+        logits: [[4.0, 0.0]]
+        targets: [0]
+        backends: [torch]
+    """,
+    advice=(
+        "Where the digits matter, form the target gradient as minus the sum of the other probabilities, or as "
+        "expm1(-log1p(s')) with s' the sum of the other shifted exponentials; otherwise list the code under ignore."
+    ),
+    check=check,
+)

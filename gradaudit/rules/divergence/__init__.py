@@ -1,0 +1,1 @@
+"""DIV: values apart from the truth, or from one another."""

@@ -1,0 +1,1 @@
+"""RUN: what could not be audited."""

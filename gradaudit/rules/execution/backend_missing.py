@@ -1,0 +1,61 @@
+"""RUN603: a backend that was asked for is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gradaudit.records.evaluation import EvaluationFailure
+from gradaudit.records.finding import Finding
+from gradaudit.records.measurement import MeasuredCase
+from gradaudit.rules.interface import Rule
+from gradaudit.rules.wording import one_line, plural
+
+
+def check(measured: MeasuredCase) -> Iterator[Finding]:
+    """One finding for each subject, backend and reason: a missing backend misses all its evaluations."""
+    missing: dict[tuple[str, str, str], list[EvaluationFailure]] = {}
+    for failure in measured.failures:
+        if failure.kind == "missing":
+            reason = one_line(failure.message)
+            missing.setdefault((failure.key.subject, failure.key.backend, reason), []).append(failure)
+    asked = "named by the case" if measured.case.backends_named else "one of the default backends"
+    for (subject, backend, reason), failures in missing.items():
+        count = len(failures)
+        yield Finding(
+            code=RULE.code,
+            name=RULE.name,
+            severity=RULE.severity,
+            message=(
+                f"backend {backend} ({asked}) is missing, and {count:,} {plural('evaluation', count)} with it: "
+                f"{reason}"
+            ),
+            location=measured.case.source,
+            subject=subject,
+            backend=backend,
+            evidence={"reason": reason, "evaluations": count, "named": measured.case.backends_named},
+        )
+
+
+RULE = Rule(
+    code="RUN603",
+    name="backend-missing",
+    severity="error",
+    summary="A backend that the case names, or that is used by default, cannot be run here.",
+    why="""
+        An audit that quietly leaves out what it cannot run would report success for something it never saw. A
+        missing backend is therefore a finding and an exit status, whether it is not installed, fails to import
+        or has no such device.
+    """,
+    formula="""
+        no mathematics: the interpreter of the backend could not import it, or lacks the device
+    """,
+    source="the worker protocol, described in the guide",
+    fires=None,
+    silent=None,
+    fires_note="A backend whose framework is not installed fires it; the tests use one that cannot be imported.",
+    advice=(
+        "Run `gradaudit backends` to see why it is not available and how to get it, or name the backends that "
+        "matter (backends: in the spec, --backend on the command line)."
+    ),
+    check=check,
+)

@@ -1,0 +1,1 @@
+"""POW: audits that could not fail."""

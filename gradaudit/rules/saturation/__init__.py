@@ -1,0 +1,1 @@
+"""SAT: where the function stops answering."""

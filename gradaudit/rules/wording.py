@@ -1,0 +1,51 @@
+"""How rules put numbers, names and foreign text into one line of plain text."""
+
+from __future__ import annotations
+
+from gradaudit.records.evaluation import EvaluationKey
+from gradaudit.records.measurement import Element, Quantity
+
+LONGEST_QUOTE = 300
+"""Characters of a foreign message that a finding quotes; the whole of it stands in the failure itself."""
+
+
+def number(value: float) -> str:
+    """A number to four significant digits; integers in full."""
+    return str(value) if isinstance(value, int) else f"{value:.4g}"
+
+
+def share(count: int, total: int, noun: str) -> str:
+    """`1 of 3 rows`."""
+    return f"{count:,} of {total:,} {plural(noun, total)}"
+
+
+def plural(noun: str, count: int) -> str:
+    """The noun as it stands after `count`; regular English plurals only."""
+    return noun if count == 1 else f"{noun}s"
+
+
+def setting(dtype: str, scale: float, probe: str | None = None) -> str:
+    """Which dtype, and the scale and probe where they are not the plain ones: `float32 at scale 10`."""
+    words = dtype if scale == 1.0 else f"{dtype} at scale {number(scale)}"
+    return words if probe is None else f"{words}, probe {one_line(probe)}"
+
+
+def label(key: EvaluationKey) -> str:
+    """Which evaluation: `torch fused float32 at scale 10`; the backend of a named subject stands in brackets."""
+    words = [one_line(key.subject) or key.backend]
+    if key.backend not in words[0].split():
+        words.append(f"({key.backend})")
+    if key.formulation and key.formulation not in words[0].split():
+        words.append(key.formulation)
+    return " ".join([*words, setting(key.dtype, key.scale, key.probe)])
+
+
+def place(quantity: Quantity, element: Element) -> str:
+    """Where an element stands: `gradient[0, 2]`, or `output` where it is a scalar."""
+    return f"{quantity.name}{list(element.index) if element.index else ''}"
+
+
+def one_line(text: str) -> str:
+    """Foreign text on one line: control characters and line breaks become spaces, the excess an ellipsis."""
+    line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+    return line if len(line) <= LONGEST_QUOTE else f"{line[: LONGEST_QUOTE - 1]}…"

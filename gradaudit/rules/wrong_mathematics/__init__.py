@@ -1,0 +1,1 @@
+"""BUG: wrong mathematics, diagnosed."""

@@ -1,0 +1,166 @@
+import math
+
+import pytest
+
+from gradaudit.rules.divergence.backends_disagree import RULE as DIV302
+from gradaudit.rules.divergence.beyond_tolerance import RULE as DIV301
+from gradaudit.rules.divergence.explained_by_weaker_profile import RULE as DIV304
+from gradaudit.rules.divergence.non_finite import RULE as DIV303
+from gradaudit.rules.divergence.special_values_differ import RULE as DIV305
+from gradaudit.rules.divergence.special_values_differ import SPECIAL_VALUE_PROBES
+from tests.rules.records import diagnosis, element, explanation, found, key, measurement, quantity
+
+UNEXPLAINED = explanation(explains=False, rows_tried=("fused", "x - lse"))
+NAN, INF = math.nan, math.inf
+
+
+class TestBeyondTolerance:
+    wrong = quantity(
+        elements=12,
+        beyond=3,
+        max_error_over_tolerance=2.5e7,
+        worst=(element(NAN, 0.25, INF, (0, 0)), element(0.5, 0.25, 2.5e7, (0, 1))),
+    )
+
+    def test_names_the_worst_finite_element(self) -> None:
+        (finding,) = found(DIV301, measurement(explanation=UNEXPLAINED, gradient=self.wrong))
+        assert finding.message == (
+            "numpy fused float32: gradient[0, 1] is 0.5, the exact value 0.25, off by 2.5e+07 times the tolerance "
+            "1e-08; beyond: 3 of 12 elements of the gradient; none of 2 admissible formulations explains every "
+            "element"
+        )
+        assert finding.severity == "error"
+        assert finding.evidence["rows_tried"] == "fused, x - lse"
+
+    def test_one_finding_an_evaluation_for_the_worse_quantity(self) -> None:
+        loss = quantity("output", shape=(), elements=1, beyond=1, max_error_over_tolerance=5.0, worst=(), sums=None)
+        (finding,) = found(DIV301, measurement(explanation=UNEXPLAINED, output=loss, gradient=self.wrong))
+        assert finding.evidence["quantity"] == "gradient"
+        assert "1 of 1 element of the output and 3 of 12 elements of the gradient" in finding.message
+
+    @pytest.mark.parametrize(
+        "other", [element(NAN, 0.25, INF), element(0.0, NAN, INF), element(0.25, 0.25, 1.0)], ids=str
+    )
+    def test_without_such_an_element_the_count_stands(self, other: object) -> None:
+        crowded = quantity(beyond=1, max_error_over_tolerance=INF, worst=(other,))
+        (finding,) = found(DIV301, measurement(explanation=UNEXPLAINED, gradient=crowded))
+        assert "finite values of the gradient lie beyond their tolerance; beyond: 1 of 2 elements" in finding.message
+        assert "got" not in finding.evidence
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"explanation": UNEXPLAINED},
+            {"gradient": wrong},
+            {"explanation": UNEXPLAINED, "gradient": wrong, "diagnoses": (diagnosis("missing-max-shift"),)},
+        ],
+        ids=["nothing beyond", "explained", "diagnosed"],
+    )
+    def test_silent(self, changes: dict[str, object]) -> None:
+        assert found(DIV301, measurement(**changes)) == []
+
+
+class TestBackendsDisagree:
+    @staticmethod
+    def answering(name: str, answer: str, **where: object) -> object:
+        output = quantity("output", sums=None, special_classes=(((), answer),))
+        return measurement(key=key(subject=name, backend=name, **where), output=output)
+
+    def test_names_who_answered_what(self) -> None:
+        trio = [self.answering(*pair) for pair in (("numpy", "nan"), ("torch", "nan"), ("onnxruntime", "zero"))]
+        (finding,) = found(DIV302, *trio)
+        assert finding.message == (
+            "fused in float32: output is nan from numpy and torch, zero from onnxruntime; each is admissible; "
+            "answered differently: 1 element"
+        )
+        assert (finding.severity, finding.backend, finding.subject) == ("error", None, None)
+        assert (finding.formulation, finding.dtype, finding.scale) == ("fused", "float32", 1.0)
+
+    def test_counts_the_elements_and_shows_the_first(self) -> None:
+        def jacobian(*answers: str) -> object:
+            classes = tuple(((0, column), answer) for column, answer in enumerate(answers))
+            return quantity("jacobian", special_classes=classes)
+
+        one = measurement(gradient=None, jacobian=jacobian("nan", "nan", "inf"))
+        other = measurement(
+            key=key(subject="torch", backend="torch"), gradient=None, jacobian=jacobian("nan", "zero", "nan")
+        )
+        (finding,) = found(DIV302, one, other)
+        assert "jacobian[0, 1] is nan from numpy, zero from torch" in finding.message
+        assert finding.message.endswith("answered differently: 2 elements")
+
+    def test_silent_where_they_agree(self) -> None:
+        assert found(DIV302, self.answering("numpy", "nan"), self.answering("torch", "nan")) == []
+
+    @pytest.mark.parametrize(
+        "other",
+        [{"dtype": "float16"}, {"scale": 2.0}, {"formulation": "unfused"}, {"probe": "zero-weights"}],
+        ids=str,
+    )
+    def test_silent_between_different_questions(self, other: dict[str, object]) -> None:
+        assert found(DIV302, self.answering("numpy", "nan"), self.answering("torch", "zero", **other)) == []
+
+
+class TestNonFinite:
+    wrong = quantity(elements=3, non_finite=2, worst=(element(0.5, 0.25, INF), element(-INF, 0.25, INF, (2,))))
+
+    def test_names_the_counts_and_an_element(self) -> None:
+        loss = quantity("output", elements=1, non_finite=1, worst=(), sums=None)
+        (finding,) = found(DIV303, measurement(output=loss, gradient=self.wrong))
+        assert finding.message == (
+            "numpy fused float32: 1 of 1 element of the output and 2 of 3 elements of the gradient not finite where "
+            "a finite value is due: gradient[2] is -inf, the exact value 0.25"
+        )
+        assert (finding.severity, finding.evidence["non_finite_gradient"]) == ("error", 2)
+
+    def test_leaves_out_the_element_where_none_is_kept(self) -> None:
+        (finding,) = found(DIV303, measurement(gradient=quantity(non_finite=1)))
+        assert finding.message.endswith("where a finite value is due")
+
+    @pytest.mark.parametrize(
+        "changes", [{}, {"gradient": wrong, "diagnoses": (diagnosis("unfused-logarithm"),)}], ids=["finite", "named"]
+    )
+    def test_silent(self, changes: dict[str, object]) -> None:
+        assert found(DIV303, measurement(**changes)) == []
+
+
+class TestExplainedByWeakerProfile:
+    def test_names_what_was_needed_and_what_was_declared(self) -> None:
+        weaker = explanation(precision="statistics float16", weaker=True)
+        (finding,) = found(DIV304, measurement(explanation=weaker, gradient=quantity(max_ulp=53.0)))
+        assert (
+            "explained only by a lower precision than declared: statistics float16 (declared: compute float32, "
+            in (finding.message)
+        )
+        assert "the gradient is off by up to 53 ULP" in finding.message
+        assert (finding.severity, finding.evidence["precision_needed"]) == ("error", "statistics float16")
+
+    @pytest.mark.parametrize(
+        "silent", [explanation(), explanation(weaker=True, explains=False)], ids=["declared", "unexplained"]
+    )
+    def test_silent(self, silent: object) -> None:
+        assert found(DIV304, measurement(explanation=silent)) == []
+
+
+class TestSpecialValuesDiffer:
+    wrong = quantity(elements=3, special_mismatch=2, worst=(element(NAN, 0.0, INF, (2,)),))
+
+    def test_is_an_error_on_the_case_s_own_inputs(self) -> None:
+        (finding,) = found(DIV305, measurement(gradient=self.wrong))
+        assert finding.message == (
+            "numpy fused float32: 2 of 3 elements of the gradient differ from the value due at special inputs: "
+            "gradient[2] is nan, due is 0"
+        )
+        assert finding.severity == "error"
+
+    @pytest.mark.parametrize("probe", sorted(SPECIAL_VALUE_PROBES))
+    def test_is_a_warning_under_a_probe_of_special_values(self, probe: str) -> None:
+        (finding,) = found(DIV305, measurement(key=key(probe=probe), gradient=self.wrong))
+        assert (finding.severity, finding.probe) == ("warning", probe)
+
+    def test_is_an_error_under_any_other_probe(self) -> None:
+        (finding,) = found(DIV305, measurement(key=key(probe="stride-0"), gradient=self.wrong))
+        assert finding.severity == "error"
+
+    def test_silent_without_a_mismatch(self) -> None:
+        assert found(DIV305, measurement()) == []

@@ -1,0 +1,58 @@
+import pytest
+
+from gradaudit.records.evaluation import FAILURE_KINDS
+from gradaudit.rules.execution.backend_missing import RULE as RUN603
+from gradaudit.rules.execution.crashed import RULE as RUN601
+from gradaudit.rules.execution.out_of_memory import RULE as RUN604
+from gradaudit.rules.execution.raised import RULE as RUN605
+from gradaudit.rules.execution.timed_out import RULE as RUN602
+from tests.rules.records import case, failure, found
+
+KINDS = {
+    "crashed": RUN601,
+    "timed_out": RUN602,
+    "missing": RUN603,
+    "out_of_memory": RUN604,
+    "raised": RUN605,
+}
+
+
+def test_every_kind_of_failure_but_unsupported_has_a_rule() -> None:
+    assert {*KINDS, "unsupported"} == set(FAILURE_KINDS)
+
+
+@pytest.mark.parametrize("kind", FAILURE_KINDS)
+def test_each_rule_speaks_of_its_own_kind_alone(kind: str) -> None:
+    speaking = [rule for rule in KINDS.values() if found(rule, failure(kind))]
+    assert speaking == [KINDS[kind] for _ in (kind,) if kind != "unsupported"]
+
+
+@pytest.mark.parametrize("kind", sorted(set(KINDS) - {"missing"}))
+def test_one_finding_an_evaluation_with_the_reason(kind: str) -> None:
+    findings = found(
+        KINDS[kind], failure(kind, "signal 11\nlast words\x1b[31m"), failure(kind, "again", dtype="float16")
+    )
+    assert [each.dtype for each in findings] == ["float32", "float16"]
+    assert findings[0].message.startswith("numpy fused float32: ")
+    assert findings[0].message.endswith(": signal 11 last words [31m")
+    assert {each.severity for each in findings} == {"error"}
+
+
+@pytest.mark.parametrize(
+    ("named", "asked"),
+    [(True, "named by the case"), (False, "one of the default backends")],
+    ids=["named", "default"],
+)
+def test_a_missing_backend_is_one_finding(named: bool, asked: str) -> None:
+    missing = [
+        failure("missing", "No module named 'torch'", subject="torch", backend="torch", dtype=dtype)
+        for dtype in ("float32", "float16")
+    ]
+    other = failure("missing", "no such device", subject="onnxruntime", backend="onnxruntime")
+    findings = found(RUN603, *missing, other, of=case(backends_named=named))
+    assert [each.backend for each in findings] == ["torch", "onnxruntime"]
+    assert findings[0].message == (
+        f"backend torch ({asked}) is missing, and 2 evaluations with it: No module named 'torch'"
+    )
+    assert (findings[0].subject, findings[0].dtype, findings[0].scale) == ("torch", None, None)
+    assert findings[0].evidence["evaluations"] == 2
