@@ -1,1 +1,1 @@
-"""The mathematics, each function once: parameters, formula, exact gradient, Jacobian structure, invariants, source."""
+"""The mathematics, each function once: parameters, formula, exact gradient, Jacobian, invariants, source."""

@@ -65,6 +65,7 @@ FUNCTION = Function(
     formulations=("fused", "log_softmax", "unfused", "unshifted"),
     takes_targets=True,
     has_row_output=True,
+    gradient_row_sum="zero",
     output=output,
     gradient=gradient,
 )

@@ -12,7 +12,9 @@ from gradaudit.numerics.algebra import Algebra, N
 class Formula(Protocol):
     """Mathematics spelled over an algebra: rows in, one number for every output or logit out."""
 
-    def __call__(self, m: Algebra[N], rows: Rows[N]) -> N: ...
+    def __call__(self, m: Algebra[N], rows: Rows[N]) -> N:
+        """Evaluate on `rows` in the algebra `m`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,8 @@ class Function:
 
     `output(m, rows)` and `gradient(m, rows)` spell the mathematics once, over an :class:`Algebra` `m`: balls of
     float64, or `arb` numbers. The texts document the same. `has_row_output` is true where the class axes are
-    summed away (one output a row). `formulations` are the algorithms that a candidate may use for it.
+    summed away (one output a row). `gradient_row_sum`
+    is "zero" or "upstream": what the gradient of a row adds up to. `formulations` are the algorithms that a candidate may use for it.
     """
 
     name: str
@@ -53,6 +56,7 @@ class Function:
     formulations: tuple[str, ...]
     takes_targets: bool
     has_row_output: bool
+    gradient_row_sum: str
     output: Formula
     gradient: Formula
 

@@ -35,6 +35,7 @@ FUNCTION = Function(
     formulations=("fused", "unfused", "unshifted"),
     takes_targets=False,
     has_row_output=False,
+    gradient_row_sum="zero",
     output=output,
     gradient=gradient,
 )

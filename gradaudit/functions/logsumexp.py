@@ -33,6 +33,7 @@ FUNCTION = Function(
     formulations=("fused", "unshifted"),
     takes_targets=False,
     has_row_output=True,
+    gradient_row_sum="upstream",
     output=output,
     gradient=gradient,
 )

@@ -41,6 +41,7 @@ FUNCTION = Function(
     formulations=("fused", "log_softmax", "unshifted"),
     takes_targets=False,
     has_row_output=False,
+    gradient_row_sum="zero",
     output=output,
     gradient=gradient,
 )

@@ -31,6 +31,10 @@ class Algebra(Protocol[N]):
         """Floats taken as exact."""
         ...
 
+    def charged(self, a: N, roundings: int) -> N:
+        """`a` after so many more roundings by a candidate, relative to its value; `a` itself in exact algebras."""
+        ...
+
     def sum(self, a: N) -> N:
         """Sum over the classes."""
         ...

@@ -90,16 +90,22 @@ class BallAlgebra:
             rad = rad + (a.u_store * (np.abs(mid) + rad) + a.eta_store)
         return Ball(self, mid, rad, rows)
 
-    def relative(self, a: Ball, roundings: float) -> Ball:
-        """`a` after `roundings` more operations that each cost one unit roundoff, relative to its value."""
+    def charged(self, a: Ball, roundings: int) -> Ball:
+        """`a` after so many more stored operations of the candidate, relative to its value."""
+        if self.encloses or not roundings:
+            return a
         factor = phi(roundings * self.arithmetic.u_operation)
-        return Ball(self, a.mid, np.abs(a.mid) * factor + np.asarray(a.rad) * (1.0 + factor))
+        return Ball(self, a.mid, np.abs(a.mid) * factor + np.asarray(a.rad) * (1.0 + factor), a.rows)
 
-    def exp(self, a: Ball) -> Ball:
-        """Exponential; of a log-softmax the exponentials of its row are at hand."""
-        mid = a.rows.p if a.rows is not None else np.exp(a.mid)
-        rad = mid * growth(np.asarray(a.rad), self.arithmetic.e) + self.arithmetic.eta
-        return self.stored(mid, _nan_to_infinite(rad))
+    def exp(self, a: Ball, *, stored: bool = True) -> Ball:
+        """Exponential; where `a` is a log-softmax, the exponentials of its rows are at hand.
+
+        `stored=False` leaves the result inside its kernel.
+        """
+        with np.errstate(over="ignore", invalid="ignore"):
+            mid = a.rows.p if a.rows is not None else np.exp(a.mid)
+            rad = _nan_to_infinite(mid * growth(np.asarray(a.rad), self.arithmetic.e) + self.arithmetic.eta)
+        return self.stored(mid, rad) if stored else Ball(self, mid, rad)
 
     def log(self, a: Ball) -> Ball:
         """Logarithm of positive numbers; unbounded where the ball reaches 0."""

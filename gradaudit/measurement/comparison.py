@@ -1,0 +1,287 @@
+"""One returned array against the enclosure, block by block, under one tolerance row."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from gradaudit.numerics import formats
+from gradaudit.numerics.formats import Format
+from gradaudit.records.measurement import HISTOGRAM_EDGES, Element, Quantity, Sums, Values
+from gradaudit.reference.special_values import Enclosed
+
+WORST = 20
+VALUES = 4096
+
+Escalation = Callable[[np.ndarray], Enclosed]
+"""Rows of a block (by their positions in it) -> their exact values by `arb`."""
+
+Locate = Callable[[int | None, int, int], tuple[int, ...]]
+"""Plane of a Jacobian (or None), row and column -> index in the returned array."""
+
+Restore = Callable[[list[np.ndarray]], np.ndarray]
+"""Parts in the order they were added -> the array's elements in C order, flat."""
+
+
+@dataclass(slots=True, eq=False)
+class _Part:
+    """A block of the array on its way through the comparison; `error` and `size` = |exact| are 0 where either
+    side is no finite number."""
+
+    start: int
+    unit: int | None
+    got: np.ndarray
+    exact: Enclosed
+    tolerance: np.ndarray
+    error: np.ndarray
+    size: np.ndarray
+
+
+@dataclass(slots=True, eq=False)
+class Comparison:
+    """Accumulates a :class:`Quantity`; `wrong_rows` and `non_finite_rows` serve the diagnosis."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    form: Format
+    locate: Locate
+    restore: Restore
+    elements: int = 0
+    beyond: int = 0
+    undecided: int = 0
+    vacuous: int = 0
+    non_finite: int = 0
+    special_mismatch: int = 0
+    cancelled: int = 0
+    escalated: int = 0
+    max_ratio: float = 0.0
+    max_ulp: float = 0.0
+    max_abs: float = 0.0
+    max_rel: float = 0.0
+    counts: np.ndarray = field(default_factory=lambda: np.zeros(len(HISTOGRAM_EDGES) - 1, dtype=np.int64))
+    worst: list[tuple[float, int, Element]] = field(default_factory=list)
+    worst_cancelled: Element | None = None
+    wrong_rows: set[int] = field(default_factory=set)
+    non_finite_rows: set[int] = field(default_factory=set)
+    sums: Sums | None = None
+    rows_beyond: int = 0
+    total: float = 0.0
+    magnitude: float = 0.0
+    kept: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = field(default_factory=list)
+    _pushed: int = 0
+
+    def add(
+        self,
+        start: int,
+        got: np.ndarray,
+        exact: Enclosed,
+        tolerance: np.ndarray,
+        *,
+        unit: int | None = None,
+        escalate: Escalation | None = None,
+        special: np.ndarray | None = None,
+    ) -> None:
+        """Rows `start`.. of the array (of its plane `unit`, in a Jacobian), all arrays [rows, columns].
+
+        `special` [rows] marks rows that hold special values: what differs there is a matter of policy.
+        """
+        self.elements += got.size
+        if int(np.prod(self.shape)) <= VALUES:
+            self.kept.append((got, exact.mid, np.broadcast_to(tolerance, got.shape)))
+        ordinary = np.isfinite(got)
+        ordinary &= np.isfinite(exact.mid)
+        with np.errstate(invalid="ignore", over="ignore"):
+            error = np.abs(got - exact.mid if exact.low is None else (got - exact.mid) - exact.low)
+            part = _Part(start, unit, got, exact, tolerance, error, np.abs(exact.mid))
+        if not ordinary.all():
+            self._special(part, special)
+            part.error = np.where(ordinary, error, 0.0)
+            part.size = np.where(ordinary, part.size, 0.0)
+        if escalate is not None:
+            self._escalate(part, ordinary, escalate)
+        self._decide(part, ordinary)
+
+    def _escalate(self, part: _Part, ordinary: np.ndarray, escalate: Escalation) -> None:
+        """Near its tolerance an error is not known well enough: arb decides the row."""
+        with np.errstate(invalid="ignore"):
+            doubtful = np.abs(part.error - part.tolerance) <= part.exact.rad
+        if not doubtful.any():
+            return
+        doubtful &= (part.exact.rad > 0.0) & np.isfinite(part.tolerance) & ordinary
+        rows = np.flatnonzero(doubtful.any(axis=-1))
+        if len(rows) == 0:
+            return
+        sharper = escalate(rows)
+        low = 0.0 if sharper.low is None else sharper.low
+        part.error[rows] = np.where(ordinary[rows], np.abs((part.got[rows] - sharper.mid) - low), 0.0)
+        self.escalated += int(doubtful.sum())
+
+    def _decide(self, part: _Part, ordinary: np.ndarray) -> None:
+        inside = part.error <= part.tolerance
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+            ratio = part.error / part.tolerance
+        # 0 / 0 and x / inf decide nothing; x / 0 is infinitely wrong.
+        if np.isnan(ratio).any():
+            ratio = np.where(inside, np.nan_to_num(ratio, nan=0.0), np.inf)
+        outside = int(inside.size - np.count_nonzero(inside))
+        if outside:
+            self.beyond += outside
+            self.wrong_rows.update((part.start + np.flatnonzero(~inside.all(axis=-1))).tolist())
+        self._maxima(part, ratio)
+        self._cancelled(part, ratio)
+        self._remember(part, ratio)
+        hidden = part.size <= part.tolerance
+        if not ordinary.all():
+            hidden &= ordinary
+        self.vacuous += int(np.count_nonzero(hidden))
+        self.undecided += int(np.count_nonzero(hidden & ((part.size > 0.0) | np.isinf(part.tolerance))))
+
+    def _maxima(self, part: _Part, ratio: np.ndarray) -> None:
+        top = float(ratio.max(initial=0.0))
+        self.max_ratio = max(self.max_ratio, top)
+        self.max_abs = max(self.max_abs, float(part.error.max(initial=0.0)))
+        below = 0
+        for i, edge in enumerate(HISTOGRAM_EDGES[1:]):
+            known = ratio.size if edge >= top else int(np.count_nonzero(ratio <= edge))
+            self.counts[i] += known - below
+            below = known
+            if known == ratio.size:
+                break
+        ulps = part.error / formats.ulp(part.size, self.form)
+        self.max_ulp = max(self.max_ulp, float(ulps.max(initial=0.0)))
+
+    def _cancelled(self, part: _Part, ratio: np.ndarray) -> None:
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+            relative = part.error / part.size
+            # fmax passes over the NaN of 0 / 0.
+            self.max_rel = max(self.max_rel, float(np.fmax.reduce(relative, axis=None, initial=0.0)))
+            lost = (relative > 0.5) & (part.size >= self.form.smallest_normal)
+        if not lost.any():
+            return
+        self.cancelled += int(np.count_nonzero(lost))
+        element = self._element(part, int(np.argmax(np.where(lost, part.size, 0.0))), ratio)
+        if self.worst_cancelled is None or abs(element.reference) > abs(self.worst_cancelled.reference):
+            self.worst_cancelled = element
+
+    def _remember(self, part: _Part, ratio: np.ndarray) -> None:
+        least = self.worst[0][0] if len(self.worst) == WORST else 0.0
+        if ratio.size == 0 or float(ratio.max()) <= least:
+            return
+        flat = ratio.ravel()
+        best = np.argpartition(flat, -WORST)[-WORST:] if flat.size > WORST else np.arange(flat.size)
+        for position in best[np.argsort(-flat[best], kind="stable")]:
+            if flat[position] <= 0.0:
+                break
+            self._push(self._element(part, int(position), ratio))
+
+    def _push(self, element: Element) -> None:
+        self._pushed += 1
+        entry = (element.ratio, -self._pushed, element)
+        if len(self.worst) < WORST:
+            heapq.heappush(self.worst, entry)
+        elif entry > self.worst[0]:
+            heapq.heapreplace(self.worst, entry)
+
+    def _element(self, part: _Part, position: int, ratio: np.ndarray | None) -> Element:
+        row, column = divmod(position, part.got.shape[1])
+        index = self.locate(part.unit, part.start + row, column)
+        bound = np.broadcast_to(part.tolerance, part.got.shape)
+        share = float("inf") if ratio is None else float(ratio[row, column])
+        got, mid = float(part.got[row, column]), float(part.exact.mid[row, column])
+        return Element(index, got, mid, float(bound[row, column]), share)
+
+    def _special(self, part: _Part, special: np.ndarray | None) -> None:
+        """Elements where what was returned or what is due is no finite number."""
+        got, mid = part.got, part.exact.mid
+        with np.errstate(invalid="ignore", over="ignore"):
+            same = (got == mid) | (np.isnan(got) & np.isnan(mid))
+            reach = np.abs(mid) + part.tolerance
+            overflow = (
+                np.isinf(got) & (np.sign(got) == np.sign(mid)) & np.isfinite(reach) & (reach > self.form.largest)
+            )
+        wrong = ~(same | overflow) & ~(np.isfinite(got) & np.isfinite(mid))
+        if part.exact.open is not None:
+            wrong &= ~part.exact.open
+        if not wrong.any():
+            return
+        policy = ~np.isfinite(mid)
+        if special is not None:
+            policy = policy | special[:, None]
+        self.special_mismatch += int(np.count_nonzero(wrong & policy))
+        self.non_finite += int(np.count_nonzero(wrong & ~policy))
+        self.non_finite_rows.update((part.start + np.flatnonzero(wrong.any(axis=-1))).tolist())
+        for position in np.flatnonzero(wrong.ravel())[:WORST]:
+            self._push(self._element(part, int(position), None))
+
+    def add_sums(self, start: int, got: np.ndarray, expected: np.ndarray, tolerance: np.ndarray) -> None:
+        """Row sums of a gradient block [rows, n] against what they should be [rows]."""
+        with np.errstate(invalid="ignore", over="ignore"):
+            sums = got.sum(axis=-1)
+            residual = np.abs(sums - expected)
+            bound = np.broadcast_to(tolerance, got.shape).sum(axis=-1)
+            self.total += float(sums.sum())
+            self.magnitude += float(np.abs(got).sum())
+            # The auditor's own float64 sum rounds too, n - 1 times at most.
+            bound = bound + got.shape[-1] * 2.0**-53 * np.abs(got).sum(axis=-1)
+        finite = np.isfinite(residual)
+        if not finite.any():
+            return
+        over = finite & ~(residual <= bound)
+        self.rows_beyond += int(np.count_nonzero(over))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            score = np.where(finite, np.where(residual > 0.0, residual / bound, 0.0), -1.0)
+        r = int(np.argmax(np.nan_to_num(score, nan=0.0, posinf=np.finfo(float).max)))
+        worst = Sums(start + r, float(sums[r]), float(expected[r]), float(residual[r]), float(bound[r]), 0, 0.0, 0.0)
+        if self.sums is None or _share(worst) > _share(self.sums):
+            self.sums = worst
+
+    def finish(self, spot_checked: int) -> Quantity:
+        """The quantity, complete."""
+        sums = self.sums
+        if sums is not None:
+            sums = Sums(
+                sums.row,
+                sums.got,
+                sums.expected,
+                sums.residual,
+                sums.tolerance,
+                self.rows_beyond,
+                self.total,
+                self.magnitude,
+            )
+        ordered = sorted(self.worst, key=lambda entry: (-entry[0], -entry[1]))
+        values = None
+        if self.kept and self.elements <= VALUES:
+            got, mid, tol = (self.restore([part[i] for part in self.kept]) for i in range(3))
+            values = Values(self.shape, got, mid, tol)
+        return Quantity(
+            name=self.name,
+            dtype=self.dtype,
+            shape=self.shape,
+            elements=self.elements,
+            max_error_over_tolerance=float("inf") if self.non_finite else self.max_ratio,
+            max_ulp=self.max_ulp,
+            max_abs_error=self.max_abs,
+            max_rel_error=self.max_rel,
+            worst=tuple(entry[2] for entry in ordered),
+            histogram=tuple(int(c) for c in self.counts),
+            beyond=self.beyond,
+            undecided=self.undecided,
+            vacuous=self.vacuous,
+            non_finite=self.non_finite,
+            special_mismatch=self.special_mismatch,
+            cancelled=self.cancelled,
+            worst_cancelled=self.worst_cancelled,
+            escalated=self.escalated,
+            spot_checked=spot_checked,
+            sums=sums,
+            values=values,
+        )
+
+
+def _share(sums: Sums) -> float:
+    return sums.residual / sums.tolerance if sums.tolerance > 0.0 else (float("inf") if sums.residual > 0.0 else 0.0)

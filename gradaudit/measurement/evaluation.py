@@ -1,0 +1,200 @@
+"""Evaluation + truth -> Measurement: the first tolerance row that explains every element, and the errors under it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gradaudit.measurement import faults
+from gradaudit.measurement.comparison import Comparison
+from gradaudit.measurement.spot_check import spot_check
+from gradaudit.numerics import formats
+from gradaudit.records.evaluation import Evaluation
+from gradaudit.records.measurement import Diagnosis, Explanation, Measurement
+from gradaudit.records.profile import Profile
+from gradaudit.reference import ladder
+from gradaudit.reference.block import Block
+from gradaudit.reference.ladder import ToleranceRow
+from gradaudit.reference.tolerance import BlockTolerance, Tolerance
+from gradaudit.reference.truth import BlockTruth, Truth
+
+
+@dataclass(slots=True, eq=False)
+class _Pass:
+    """An evaluation under one row. `gradient` holds the gradient or the Jacobian."""
+
+    row: ToleranceRow
+    output: Comparison
+    gradient: Comparison
+
+    @property
+    def explains(self) -> bool:
+        return self.output.beyond == 0 and self.gradient.beyond == 0
+
+    @property
+    def regular(self) -> bool:
+        return self.output.non_finite == 0 and self.gradient.non_finite == 0
+
+
+def measure(truth: Truth, evaluation: Evaluation, profile: Profile, upstream: str) -> Measurement:
+    """Measure one evaluation against the exact results of its inputs.
+
+    The rows of :mod:`gradaudit.reference.ladder` are tried strictest first; if none explains every element, the
+    errors are given under the declared formulation's own row.
+    """
+    checked = spot_check(truth)
+    key = evaluation.key
+    rows = ladder.rows(truth.function.name, key.formulation, profile)
+    tried: list[str] = []
+    declared: _Pass | None = None
+    best: _Pass | None = None
+    for row in rows:
+        tried.append(f"{row.formulation} ({row.precision})")
+        current = _compare(truth, evaluation, row)
+        if current.explains:
+            best = current
+            break
+        if not row.weaker:
+            declared = current
+    found = best or declared
+    assert found is not None, "a ladder has at least one row of the declared precision"
+    explanation = Explanation(
+        found.row.formulation,
+        found.row.precision,
+        best is not None,
+        best is not None and found.row.weaker,
+        best is not None and found.row.looser,
+        best is not None and found.row.common_offset,
+        tuple(tried),
+    )
+    diagnoses: tuple[Diagnosis, ...] = ()
+    if best is None or not found.regular:
+        diagnoses = faults.diagnose(truth, profile, _wrong(found, reduced=truth.reduced))
+    quantity = found.gradient.finish(checked)
+    return Measurement(
+        key=key,
+        profile=profile,
+        explanation=explanation,
+        output=found.output.finish(checked),
+        gradient=quantity if evaluation.gradient is not None else None,
+        jacobian=None if evaluation.gradient is not None else quantity,
+        diagnoses=diagnoses,
+        seconds=evaluation.seconds,
+        upstream=upstream,
+        captured=evaluation.captured,
+    )
+
+
+def _wrong(found: _Pass, *, reduced: bool) -> faults.WrongRows:
+    output = found.output
+    return faults.WrongRows(
+        frozenset(found.gradient.wrong_rows if reduced else output.wrong_rows | found.gradient.wrong_rows),
+        frozenset() if reduced else frozenset(output.non_finite_rows),
+        frozenset(found.gradient.non_finite_rows),
+        reduced and bool(output.non_finite_rows),
+    )
+
+
+def _compare(truth: Truth, evaluation: Evaluation, row: ToleranceRow) -> _Pass:
+    tolerance = Tolerance(truth, row)
+    output = _comparison(truth, "loss", evaluation.output, per_unit=False)
+    array = evaluation.gradient if evaluation.gradient is not None else evaluation.jacobian
+    assert array is not None, "an evaluation holds a gradient or a Jacobian"
+    gradient = _comparison(
+        truth,
+        "gradient" if evaluation.gradient is not None else "jacobian",
+        array,
+        per_unit=evaluation.gradient is None,
+    )
+    layout = truth.layout
+    got_output = None
+    if not truth.reduced:
+        got_output = layout.as_rows(evaluation.output) if truth.elementwise else evaluation.output.reshape(-1, 1)
+    planes = [array] if evaluation.gradient is not None else list(array)
+    if evaluation.gradient is None and truth.elementwise and layout.active is not None:
+        planes = [planes[k] for k in layout.active]
+    got_gradients = [layout.as_rows(plane) for plane in planes]
+    losses = tolerances = 0.0
+    for block_truth in truth.blocks():
+        block = block_truth.block
+        bounds = tolerance.block(block_truth)
+        bound = tolerance.output(bounds)
+        if got_output is not None:
+            got = _cut(truth, got_output, block, classes=truth.elementwise)
+            output.add(
+                block.start,
+                got,
+                block_truth.output,
+                bound,
+                escalate=lambda r, b=block: truth.exact_output(b, r),  # type: ignore[misc]
+                special=_special_rows(block),
+            )
+        else:
+            losses += float(np.abs(block_truth.output.mid).sum())
+            tolerances += float(bound.sum())
+        _compare_gradients(gradient, got_gradients, tolerance, bounds)
+    if truth.reduced:
+        exact = truth.reduced_output()
+        bound = np.array([[tolerance.reduced(losses, tolerances) if np.isfinite(exact.mid[0, 0]) else 0.0]])
+        got = evaluation.output.astype(np.float64).reshape(1, 1)
+        output.add(0, got, exact, bound, escalate=lambda _: truth.exact_reduced())
+    return _Pass(row, output, gradient)
+
+
+def _compare_gradients(
+    gradient: Comparison, planes: list[np.ndarray], tolerance: Tolerance, bounds: BlockTolerance
+) -> None:
+    truth, block_truth = tolerance.truth, bounds.truth
+    block = block_truth.block
+    special = _special_rows(block)
+    per_unit = gradient.name == "jacobian"
+    for position, unit in enumerate(truth.units):
+        got = _cut(truth, planes[position], block, classes=True)
+        bound = tolerance.gradient(bounds, unit)
+        gradient.add(
+            block.start,
+            got,
+            truth.gradient(block_truth, unit),
+            bound,
+            unit=unit if per_unit else None,
+            escalate=lambda r, u=unit: truth.exact_gradient(block, u, r),  # type: ignore[misc]
+            special=special,
+        )
+        gradient.add_sums(block.start, got, truth.row_sums(block, unit), bound)
+
+
+def _special_rows(block: Block) -> np.ndarray | None:
+    if block.excluded is None and not block.undefined.any():
+        return None
+    excluded = False if block.excluded is None else block.excluded.any(axis=-1)
+    return np.asarray(block.undefined | excluded)
+
+
+def _cut(truth: Truth, rows: np.ndarray, block: Block, *, classes: bool) -> np.ndarray:
+    part = rows[block.start : block.stop]
+    active = truth.layout.active
+    if classes and active is not None:
+        part = part[:, active]
+    return part.astype(np.float64)
+
+
+def _comparison(truth: Truth, name: str, array: np.ndarray, *, per_unit: bool) -> Comparison:
+    layout = truth.layout
+    form = formats.FORMATS.get(formats.name_of(array), formats.FORMATS[truth.inputs.dtype])
+    elementwise = truth.elementwise or name != "loss"
+
+    def locate(unit: int | None, row: int, column: int) -> tuple[int, ...]:
+        if name == "loss" and truth.reduced:
+            return ()
+        own = layout.index(row, column) if elementwise else layout.row_index(row)
+        return own if unit is None else (layout.class_of(unit), *own)
+
+    def restore(parts: list[np.ndarray]) -> np.ndarray:
+        if not elementwise:
+            return np.concatenate([part.ravel() for part in parts])
+        if per_unit:
+            return np.concatenate([layout.restored(part).ravel() for part in parts])
+        return layout.restored(np.concatenate(parts)).ravel()
+
+    return Comparison(name, formats.name_of(array), tuple(array.shape), form, locate, restore)

@@ -1,0 +1,1 @@
+"""The algorithms a candidate may use, spelled over balls that are charged with its arithmetic."""

@@ -1,0 +1,69 @@
+"""Softmax first, then its logarithm: 1/p in the chain (docs/numerics.md, "The unfused chain").
+
+The backward divides by the stored p and multiplies by the same stored p again, so that p's own error cancels in
+the product: p (1/p) = 1 within two roundings even where p is subnormal. What remains is the overflow of 1/p.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gradaudit.functions.rows import Rows
+from gradaudit.numerics.ball import Ball, BallAlgebra
+from gradaudit.reference.formulations.program import Program, loss_of
+
+
+def _log(m: BallAlgebra, rows: Rows[Ball]) -> Ball:
+    p = m.softmax(rows.z)
+    result = m.log(p)
+    # The exact logarithm of p is known better than log of its midpoint, which underflows.
+    return Ball(m, m.exponentials(rows.z).log_p, result.rad)
+
+
+def _chain(m: BallAlgebra, p: Ball, v: np.ndarray, dv: np.ndarray) -> Ball:
+    """p_j (v_j / p_j - sum_k p_k v_k / p_k) = v_j - p_j V for v with errors dv, V = sum_k v_k."""
+    a = m.arithmetic
+    u = a.u_operation
+    size = np.abs(v) + dv
+    total = v.sum(axis=-1, keepdims=True)
+    # v_k / p_k and its product with the same p_k: two roundings each, before the sum's own.
+    off = dv + 2.0 * u * size
+    dtotal = off.sum(axis=-1, keepdims=True)
+    dtotal = dtotal + (a.height(v.shape[-1]) * a.u_sum + a.u_store) * (size.sum(axis=-1, keepdims=True) + dtotal)
+    mid = v - p.mid * total
+    rad = off + p.rad * (np.abs(total) + dtotal) + p.mid * dtotal
+    # The difference with the quotient, and the product with p: relative to the result but for underflow.
+    rad = rad + 2.0 * u * (np.abs(mid) + rad) + 2.0 * a.eta_operation
+    return Ball(m, mid, np.where(_overflows(p, v), np.inf, rad))
+
+
+def _overflows(p: Ball, v: np.ndarray) -> np.ndarray:
+    """Rows where p may be 0 under a term of v: nothing is promised there."""
+    lost = (p.mid <= p.rad) & (v != 0.0)
+    return lost.any(axis=-1, keepdims=True)
+
+
+def _log_softmax_gradient(m: BallAlgebra, rows: Rows[Ball]) -> Ball:
+    g = rows.upstream
+    return _chain(m, m.softmax(rows.z), g.mid, np.broadcast_to(np.asarray(g.rad), g.mid.shape))
+
+
+def _cross_entropy_gradient(m: BallAlgebra, rows: Rows[Ball]) -> Ball:
+    targets = rows.targets
+    assert targets is not None
+    if targets.dense is not None:
+        v = -(targets.dense * rows.upstream)
+    else:
+        assert targets.labels is not None
+        assert targets.mass is not None
+        at = -(targets.mass * rows.upstream)
+        zeros = m.exact(np.zeros(m.exponentials(rows.z).gap.shape))
+        v = m.replace(zeros, targets.labels, at)
+    return _chain(m, m.softmax(rows.z), v.mid, np.broadcast_to(np.asarray(v.rad), v.mid.shape))
+
+
+def programs(function: str) -> Program:
+    """log_softmax as log(softmax), cross entropy as softmax, log, negative log-likelihood."""
+    if function == "log_softmax":
+        return Program(_log, _log_softmax_gradient)
+    return Program(lambda m, rows: loss_of(m, rows, _log(m, rows)), _cross_entropy_gradient)

@@ -1,0 +1,85 @@
+"""exp of the logits as they are: good while nothing overflows or underflows, and then by magnitude (row
+"unshifted" of docs/numerics.md)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gradaudit.functions.rows import Rows
+from gradaudit.numerics import formats
+from gradaudit.numerics.ball import Ball, BallAlgebra
+from gradaudit.numerics.bounds import growth, phi
+from gradaudit.reference.formulations.program import Program
+from gradaudit.reference.kernels import label_vjp, log_softmax_vjp, softmax_vjp
+
+
+def _weights_error(m: BallAlgebra, z: Ball) -> tuple[np.ndarray, np.ndarray]:
+    """Relative errors of exp(z_j) [rows, n] and of their sum [rows, 1]; infinite out of range."""
+    a, rows = m.arithmetic, m.exponentials(z)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        own = growth(np.asarray(z.rad) + np.zeros_like(z.mid), a.e + a.u_store)
+        # eta / exp(z): gradual underflow, as a relative error.
+        own = own + a.eta_operation * np.exp(np.minimum(-z.mid, 709.0))
+        own = np.where(z.mid < _log_largest(m), own, np.inf)
+        total = (rows.p * own).sum(axis=-1, keepdims=True)
+        in_range = (rows.top + rows.log_total) < _log_largest(m)
+        total = np.where(in_range, phi(total + a.height(rows.n) * a.u_sum + a.u_store), np.inf)
+    return own, np.where(np.isnan(total), np.inf, total)
+
+
+def _log_largest(m: BallAlgebra) -> float:
+    """log of the largest number of the format that exp is stored in."""
+    eta = m.arithmetic.eta_operation
+    form = next((f for f in formats.FORMATS.values() if f.smallest_subnormal == eta), formats.FORMATS["float32"])
+    return float(np.log(form.largest))
+
+
+def quotient(m: BallAlgebra, rows: Rows[Ball]) -> Ball:
+    """p = exp(x) / sum exp(x)."""
+    own, total = _weights_error(m, rows.z)
+    p = m.exponentials(rows.z).p
+    with np.errstate(invalid="ignore"):
+        # One more rounding where the division is a product with 1/s.
+        relative = phi(own + total + 3.0 * m.arithmetic.u_operation)
+        rad = np.where(np.isfinite(relative), p * relative + 2.0 * m.arithmetic.eta_operation, np.inf)
+    return Ball(m, p, rad)
+
+
+def logsumexp(m: BallAlgebra, rows: Rows[Ball]) -> Ball:
+    """log(sum exp x)."""
+    _, total = _weights_error(m, rows.z)
+    exponentials = m.exponentials(rows.z)
+    mid = exponentials.top + exponentials.log_total
+    moved = total + m.arithmetic.l * (np.abs(mid) + total)
+    return m.stored(mid, moved)
+
+
+def _log_probabilities(m: BallAlgebra, rows: Rows[Ball]) -> Ball:
+    difference = rows.z - logsumexp(m, rows)
+    return Ball(m, m.exponentials(rows.z).log_p, difference.rad)
+
+
+def _loss(m: BallAlgebra, rows: Rows[Ball]) -> Ball:
+    targets = rows.targets
+    assert targets is not None
+    log_p = _log_probabilities(m, rows)
+    if targets.labels is not None and targets.mass is not None:
+        return -(targets.mass * m.take(log_p, targets.labels))
+    assert targets.dense is not None
+    return -m.charged(m.sum(targets.dense * log_p), 3)
+
+
+def _gradient(m: BallAlgebra, rows: Rows[Ball]) -> Ball:
+    assert rows.targets is not None
+    return label_vjp(m, quotient(m, rows), rows.targets, rows.upstream)
+
+
+def programs(function: str) -> Program:
+    """Every function from the unshifted exponentials."""
+    if function == "softmax":
+        return Program(quotient, lambda m, rows: softmax_vjp(m, quotient(m, rows), rows.upstream))
+    if function == "log_softmax":
+        return Program(_log_probabilities, lambda m, rows: log_softmax_vjp(m, quotient(m, rows), rows.upstream))
+    if function == "logsumexp":
+        return Program(logsumexp, lambda m, rows: quotient(m, rows) * rows.upstream)
+    return Program(_loss, _gradient)

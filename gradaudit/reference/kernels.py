@@ -1,0 +1,87 @@
+"""Backward kernels of softmax and log-softmax under a candidate's arithmetic: the inside unstored, then one store.
+
+docs/numerics.md, rows "softmax VJP" and "log-softmax VJP". A candidate that stores every step (NumPy, an ONNX
+graph) has no wider arithmetic inside, so that the same bound holds for it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gradaudit.functions.rows import Targets
+from gradaudit.numerics.ball import Ball, BallAlgebra
+
+
+def softmax_vjp(m: BallAlgebra, p: Ball, g: Ball) -> Ball:
+    """p_j (g_j - c), c = sum_k p_k g_k: (p + dp) dc + dp |g - c| + 3 u (...) + eta."""
+    a = m.arithmetic
+    height = a.height(p.mid.shape[-1])
+    product = p.mid * g.mid
+    c = product.sum(axis=-1, keepdims=True)
+    dp, dg = np.asarray(p.rad), np.asarray(g.rad)
+    size_g = np.abs(g.mid) + dg
+    moved = size_g * dp + p.mid * dg
+    size = np.abs(product) + moved
+    dc = (moved + a.u * size + a.eta).sum(axis=-1, keepdims=True)
+    dc = dc + height * a.u_sum * (size.sum(axis=-1, keepdims=True) + dc)
+    dc = dc + a.u_store * (np.abs(c) + dc)
+    difference = g.mid - c
+    off = dg + dc
+    off = off + a.u * (np.abs(difference) + off)
+    mid = p.mid * difference
+    rad = (p.mid + dp) * off + dp * np.abs(difference)
+    rad = rad + a.u * (np.abs(mid) + rad) + a.eta
+    if a.u_store:
+        # Where the steps are stored one by one, two more roundings happen on the way.
+        rad = rad + 2.0 * a.u_store * (p.mid + dp) * (np.abs(difference) + off)
+    return m.stored(mid, rad)
+
+
+def log_softmax_vjp(m: BallAlgebra, p: Ball, g: Ball) -> Ball:
+    """g_j - p_j S, S = sum_k g_k: p h u sum |g| + dp |S| + 2 u (...)."""
+    a = m.arithmetic
+    n = g.mid.shape[-1]
+    total = g.mid.sum(axis=-1, keepdims=True)
+    magnitude = np.abs(g.mid).sum(axis=-1, keepdims=True)
+    dg = np.broadcast_to(np.asarray(g.rad), g.mid.shape)
+    dtotal = dg.sum(axis=-1, keepdims=True)
+    dtotal = dtotal + a.height(n) * a.u_sum * (magnitude + dtotal)
+    dtotal = dtotal + a.u_store * (np.abs(total) + dtotal)
+    return _outer_difference(m, p, Ball(m, g.mid, dg), Ball(m, total, dtotal))
+
+
+def label_vjp(m: BallAlgebra, p: Ball, targets: Targets[Ball], upstream: Ball) -> Ball:
+    """(T p - t) times the upstream gradient, for cross entropy's own backward.
+
+    It admits every order of the operations: p G - G, (p - y) G, and the log-softmax VJP of -t G.
+    """
+    a = m.arithmetic
+    if targets.labels is not None and targets.mass is not None:
+        at = targets.mass * upstream
+        result = _outer_difference(m, p, m.exact(np.zeros((1, 1))), -at)
+        index = targets.labels[:, None]
+        value = np.take_along_axis(result.mid, index, axis=-1) - at.mid
+        bound = np.take_along_axis(np.asarray(result.rad), index, axis=-1) + at.rad
+        # The subtraction, and the product with G after it or the rounding of 1 * G before it.
+        bound = bound + 2.0 * a.u_operation * (np.abs(value) + bound) + a.u_operation * np.abs(at.mid)
+        np.put_along_axis(result.mid, index, value, axis=-1)
+        np.put_along_axis(np.asarray(result.rad), index, bound, axis=-1)
+        return result
+    assert targets.dense is not None
+    g = -(targets.dense * upstream)
+    result = log_softmax_vjp(m, p, g)
+    # (T p - t) first and G afterwards rounds both terms once more.
+    extra = a.u_operation * (p.mid * np.abs(g.mid.sum(axis=-1, keepdims=True)) + np.abs(g.mid))
+    return Ball(m, result.mid, np.asarray(result.rad) + extra)
+
+
+def _outer_difference(m: BallAlgebra, p: Ball, g: Ball, total: Ball) -> Ball:
+    """g_j - p_j S with every error bounded; g may be [1, 1] zeros."""
+    a = m.arithmetic
+    product = p.mid * total.mid
+    moved = p.rad * (np.abs(total.mid) + total.rad) + p.mid * total.rad
+    moved = moved + a.u_operation * (np.abs(product) + moved) + a.eta
+    mid = g.mid - product
+    rad = moved + g.rad
+    rad = rad + a.u * (np.abs(mid) + rad)
+    return m.stored(mid, rad)

@@ -1,0 +1,91 @@
+"""The tolerance rows a candidate is tried against, strictest first.
+
+A row is a formulation at a precision. First come the declared precision's rows: the shifted one, then the
+declared formulation's own. Only if none explains every element does the precision go down, step by step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from gradaudit.numerics import formats
+from gradaudit.records.profile import Profile
+from gradaudit.reference.formulations import fused, log_softmax, unfused, unshifted
+from gradaudit.reference.formulations.program import Program
+
+
+@dataclass(frozen=True, slots=True)
+class ToleranceRow:
+    """One row: `formulation` and `precision` name it; `program` under `profile` gives the tolerance.
+
+    `weaker`: its precision is below the declared one. `looser`: its formulation loses digits that the shifted one
+    keeps; `common_offset`: among them those of an offset common to the row.
+    """
+
+    formulation: str
+    precision: str
+    program: Program
+    profile: Profile
+    weaker: bool
+    looser: bool
+    common_offset: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    name: str
+    program: Program
+    looser: bool = False
+    common_offset: bool = False
+
+
+def rows(function: str, formulation: str, profile: Profile) -> tuple[ToleranceRow, ...]:
+    """Every row that a candidate which declares `formulation` and `profile` is tried against, in order."""
+    forms = _forms(function, formulation, profile.probabilities)
+    return tuple(
+        ToleranceRow(
+            form.name, precision, form.program, candidate, precision != "declared", form.looser, form.common_offset
+        )
+        for precision, candidate in _precisions(profile)
+        for form in forms
+    )
+
+
+def _forms(function: str, formulation: str, probabilities: str) -> tuple[_Form, ...]:
+    strictest = _Form("shifted", fused.programs(function, "quotient"))
+    if formulation == "fused":
+        if probabilities == "exp_log":
+            return strictest, _Form("shifted, p = exp(log p)", fused.programs(function, "exp_log"))
+        if probabilities == "exp_lse":
+            lossy = fused.programs(function, "exp_lse")
+            return strictest, _Form("p = exp(x - logsumexp)", lossy, looser=True, common_offset=True)
+        return (strictest,)
+    if formulation == "log_softmax":
+        return strictest, _Form("log_softmax", log_softmax.programs(function))
+    if formulation == "unfused":
+        return strictest, _Form("unfused", unfused.programs(function), looser=True)
+    return strictest, _Form("unshifted", unshifted.programs(function), looser=True)
+
+
+def _precisions(profile: Profile) -> tuple[tuple[str, Profile], ...]:
+    """The declared profile, then weaker ones: less of each step kept in more than the storage format."""
+    u = {name: form.unit_roundoff for name, form in formats.FORMATS.items()}
+    storage = profile.storage
+    steps: list[tuple[str, Profile]] = [("declared", profile)]
+    if u[profile.statistics] < u[storage]:
+        steps.append((f"{storage} row statistics", replace(profile, statistics=storage)))
+    if u[profile.accumulate] < u[storage]:
+        steps.append((f"{storage} sums", replace(profile, accumulate=storage, statistics=storage)))
+    if u[profile.compute] < u[storage]:
+        steps.append((f"{storage} inside", _inside(profile, storage)))
+    # From wide to narrow; float16 keeps more digits than bfloat16.
+    steps += [
+        (f"{name} inside", _inside(profile, name))
+        for name in ("float32", "float16", "bfloat16")
+        if u[name] > u[storage]
+    ]
+    return tuple(steps)
+
+
+def _inside(profile: Profile, name: str) -> Profile:
+    return replace(profile, compute=name, accumulate=name, statistics=name)

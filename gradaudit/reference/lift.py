@@ -1,0 +1,128 @@
+"""A block of floats lifted into an algebra: scaled logits, target mass, upstream gradient over the denominator.
+
+The same code serves the enclosure and the tolerance; they differ in the algebra. For a candidate's arithmetic the
+roundings of what is prepared on the way (weights, smoothing, the denominator) are charged by their number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Generic
+
+import numpy as np
+
+from gradaudit.functions.rows import Rows, Targets
+from gradaudit.numerics.algebra import Algebra, N
+from gradaudit.reference.block import Block, RowArrays
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """The function's parameters that shape the rows, as the exact reals that their doubles are."""
+
+    temperature: float
+    logit_scale: float
+    label_smoothing: float
+    reduction: str
+
+    @staticmethod
+    def of(parameters: Mapping[str, object]) -> Parameters:
+        """Read them from a function call; what the function does not have gets its neutral value."""
+        return Parameters(
+            float(parameters.get("temperature", 1.0)),  # type: ignore[arg-type]
+            float(parameters.get("logit_scale", 1.0)),  # type: ignore[arg-type]
+            float(parameters.get("label_smoothing", 0.0)),  # type: ignore[arg-type]
+            str(parameters.get("reduction", "none")),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Denominator:
+    """What a mean divides by: the sum of `terms` (class weights or ones; exact floats), 1 where nothing is."""
+
+    terms: np.ndarray | None
+    count: int
+
+    @property
+    def value(self) -> float:
+        """Its value to float64."""
+        return float(self.count) if self.terms is None else float(self.terms.sum())
+
+
+def denominator(arrays: RowArrays, parameters: Parameters) -> Denominator:
+    """The mean's denominator: the weights of the labels that count, or the number of rows for probabilities."""
+    if parameters.reduction != "mean":
+        return Denominator(None, 1)
+    if arrays.labels is None:
+        return Denominator(None, arrays.layout.rows)
+    valid = arrays.labels[arrays.labels != arrays.ignore_index]
+    if arrays.weight is None:
+        return Denominator(None, len(valid))
+    active = arrays.layout.active
+    return Denominator(arrays.weight[valid if active is None else np.searchsorted(active, valid)], len(valid))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lift(Generic[N]):
+    """How a case's blocks enter the algebra `m`."""
+
+    m: Algebra[N]
+    parameters: Parameters
+    denominator: N | None
+    elementwise: bool
+
+    def rows(self, block: Block, unit: int | None) -> Rows[N]:
+        """The rows of `block`; `unit` selects the cotangent e_unit of a per-output backward."""
+        z, factor = self._logits(block)
+        return Rows(z, factor, self._upstream(block, unit), self._targets(block))
+
+    def _logits(self, block: Block) -> tuple[N, N | None]:
+        m, p = self.m, self.parameters
+        z, factor = m.exact(block.logits), None
+        # A candidate rounds each of the two numbers to its dtype, or takes the reciprocal first.
+        if p.logit_scale != 1.0:
+            scale = m.charged(m.exact(p.logit_scale), 1)
+            z, factor = z * scale, scale
+        if p.temperature != 1.0:
+            temperature = m.charged(m.exact(p.temperature), 1)
+            z = z / temperature
+            factor = m.exact(1.0) / temperature if factor is None else factor / temperature
+        return z, factor
+
+    def _upstream(self, block: Block, unit: int | None) -> N:
+        m = self.m
+        if unit is not None:
+            shape = block.logits.shape if self.elementwise else (1, 1)
+            values = np.zeros(shape)
+            values[:, unit] = 1.0
+            g = m.exact(values)
+        else:
+            assert block.upstream is not None, "upstream values or a unit cotangent"
+            g = m.exact(block.upstream)
+        return g if self.denominator is None else g / self.denominator
+
+    def _targets(self, block: Block) -> Targets[N] | None:
+        if block.labels is None and block.soft is None:
+            return None
+        m, eps = self.m, self.parameters.label_smoothing
+        counted = block.counted[:, None].astype(np.float64)
+        weight = None if block.weight is None else block.weight[None, :]
+        if block.labels is not None and eps == 0.0:
+            mass = counted if weight is None else counted * weight[0, block.labels][:, None]
+            return Targets(block.labels, m.exact(mass), None)
+        classes = block.logits.shape[-1]
+        own: N
+        if block.labels is not None:
+            hot = np.zeros_like(block.logits)
+            np.put_along_axis(hot, block.labels[:, None], counted, axis=-1)
+            own = m.exact(hot if weight is None else hot * weight)
+        else:
+            assert block.soft is not None
+            own = m.exact(block.soft)
+            own = own if weight is None else own * m.exact(weight)
+        if eps == 0.0:
+            return Targets(None, None, own)
+        spread = m.exact(eps) / m.exact(float(classes)) * m.exact(counted if weight is None else counted * weight)
+        # A candidate rounds eps itself, and may apply the weights before or after the smoothing.
+        return Targets(None, None, m.charged((m.exact(1.0) - m.exact(eps)) * own + spread, 2))

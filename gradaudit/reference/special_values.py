@@ -1,0 +1,96 @@
+"""What is due where the mathematics stops or meets infinity: a table, with the reason for each row.
+
+Everything else about special values follows from the formulas: a -inf logit has p = 0 and takes no part.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gradaudit.reference.block import Block
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """One row of the table: where it applies, what is due, and why."""
+
+    situation: str
+    due: str
+    reason: str
+
+
+TABLE = (
+    Policy("a NaN logit in the row", "NaN in every output and gradient of the row", "no number can be right"),
+    Policy(
+        "a +inf logit in the row",
+        "NaN for softmax, log_softmax and cross entropy and their gradients; +inf for logsumexp",
+        "inf - inf has no limit, but the largest of the logits does",
+    ),
+    Policy(
+        "nothing but -inf in the row",
+        "NaN for softmax, log_softmax and cross entropy and their gradients; -inf for logsumexp",
+        "0 / 0: no class is left to take the probability; the logarithm of an empty sum is -inf",
+    ),
+    Policy("a -inf logit", "p = 0 and log p = -inf there; the rest as without the class", "exp(-inf) = 0"),
+    Policy("target mass on a -inf logit", "a loss of +inf, the gradient T p - t", "-log 0 = inf; p - t has a limit"),
+    Policy("no target mass on a -inf logit", "no contribution to the loss", "0 * log 0 = 0, the limit of t log t"),
+    Policy("an ignored row", "loss 0 and gradient 0, exactly", "it takes no part"),
+    Policy("an ignored row with undefined logits", "loss 0; the gradient is left open", "0 * NaN: both are seen"),
+    Policy(
+        "a mean over no rows, or over weights that add up to 0",
+        "a loss of NaN; the gradient is left open",
+        "0 / 0; some frameworks return NaN gradients, some 0",
+    ),
+    Policy(
+        "an exact result beyond the largest finite number of the dtype",
+        "infinity of the same sign, or any number within the tolerance",
+        "the dtype has nothing nearer",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Enclosed:
+    """Exact values of a block: midpoint `mid` + `low` (None: 0) within `rad`; float64, shape [rows, n or 1].
+
+    A NaN or infinite midpoint is what is due there; `open` (None: nowhere) marks elements where the mathematics
+    leaves the answer open.
+    """
+
+    mid: np.ndarray
+    low: np.ndarray | None
+    rad: np.ndarray
+    open: np.ndarray | None
+
+
+def apply_to_output(enclosed: Enclosed, block: Block, function: str, targets: np.ndarray | None) -> Enclosed:
+    """The table's rows for the forward result; `targets` [rows, n] is the target mass where there is any."""
+    mid, excluded = enclosed.mid, block.excluded
+    if excluded is None and not block.undefined.any():
+        return enclosed
+    mid = mid.copy()
+    if excluded is not None:
+        if function == "log_softmax":
+            mid[excluded] = -np.inf
+        if targets is not None:
+            mid[(excluded & (targets > 0.0)).any(axis=-1)] = np.inf
+    mid[block.undefined & block.counted] = np.nan
+    if function == "logsumexp":
+        mid[block.top_infinite] = np.inf
+        mid[block.bottom] = -np.inf
+    return Enclosed(mid, enclosed.low, np.where(np.isfinite(mid), enclosed.rad, 0.0), None)
+
+
+def apply_to_gradient(enclosed: Enclosed, block: Block, *, undefined_mean: bool) -> Enclosed:
+    """The table's rows for the gradient."""
+    if not undefined_mean and not block.undefined.any():
+        return enclosed
+    mid = enclosed.mid.copy()
+    mid[block.undefined] = np.nan
+    left_open = np.zeros(mid.shape, dtype=bool)
+    left_open[block.undefined & ~block.counted] = True
+    if undefined_mean:
+        left_open[:] = True
+    return Enclosed(mid, enclosed.low, np.where(np.isfinite(mid), enclosed.rad, 0.0), left_open)

@@ -1,0 +1,233 @@
+"""Case inputs -> enclosures of the exact output and gradient, block by block.
+
+Candidates in float16, bfloat16 and float32 are judged against float64 balls, whose radius is some 2^-29 of their
+tolerance; float64 candidates against `arb`. No dense Jacobian is formed: a cotangent at a time is applied.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from gradaudit.functions import registry
+from gradaudit.functions.interface import Function
+from gradaudit.functions.rows import Rows
+from gradaudit.numerics import arb_algebra
+from gradaudit.numerics.arb_algebra import ArbAlgebra, ArbArray
+from gradaudit.numerics.arithmetic import FLOAT64
+from gradaudit.numerics.ball import Ball, BallAlgebra
+from gradaudit.records.inputs import Inputs
+from gradaudit.reference import layout as layouts
+from gradaudit.reference import special_values
+from gradaudit.reference.block import Block, RowArrays, cut, row_arrays, select
+from gradaudit.reference.layout import Layout
+from gradaudit.reference.lift import Lift, Parameters, denominator
+from gradaudit.reference.special_values import Enclosed
+
+KEPT_ELEMENTS = 1 << 20
+"""Cases up to this size keep their blocks, so that every backend is measured against one computation."""
+
+INFLATION = 1.0 + 2.0**-30
+"""Radii are sums and products of non-negative float64: fewer than 2^22 roundings of 2^-53 each are made good."""
+
+
+@dataclass(slots=True, eq=False)
+class BlockTruth:
+    """A block and its exact values; gradients are made per cotangent and kept."""
+
+    block: Block
+    rows: Rows[Ball]
+    output: Enclosed
+    gradients: dict[int | None, Enclosed] = field(default_factory=dict)
+
+
+class Truth:
+    """The exact results of one set of inputs.
+
+    `units` are the cotangents of a per-output backward (None stands for the given upstream). `reduced` is true
+    where the output is one number for all rows.
+    """
+
+    def __init__(self, inputs: Inputs) -> None:
+        self.inputs = inputs
+        self.function: Function = registry.get(inputs.function.name)
+        self.elementwise = not self.function.has_row_output
+        self.layout: Layout = layouts.of_inputs(inputs)
+        self.arrays: RowArrays = row_arrays(inputs, self.layout, elementwise=self.elementwise)
+        self.parameters = Parameters.of(inputs.function.parameters)
+        self.reduced = self.parameters.reduction != "none"
+        self.denominator = denominator(self.arrays, self.parameters)
+        self.undefined_mean = self.reduced and self.denominator.value == 0.0
+        self.rigorous = inputs.dtype == "float64"
+        active = self.layout.active_classes
+        self.units: tuple[int | None, ...] = (None,)
+        if inputs.per_output:
+            self.units = tuple(range(active)) if self.elementwise else (0,)
+        self.spot_checked: int | None = None
+        self._kept: dict[int, BlockTruth] = {}
+
+    def prepare(self) -> None:
+        """Compute what will be kept, while workers import their frameworks."""
+        if self._keeps():
+            for truth in self.blocks():
+                for unit in self.units[:64]:
+                    self.gradient(truth, unit)
+
+    def blocks(self) -> Iterator[BlockTruth]:
+        """The blocks in order of rows."""
+        for start, _ in self.layout.blocks():
+            yield self.block_at(start)
+
+    def block_at(self, start: int) -> BlockTruth:
+        """The block that begins with row `start`."""
+        known = self._kept.get(start)
+        if known is None:
+            stop = min(start + self.layout.block_rows, self.layout.rows)
+            known = self._truth(cut(self.arrays, start, stop))
+            if self._keeps():
+                self._kept[start] = known
+        return known
+
+    def gradient(self, truth: BlockTruth, unit: int | None) -> Enclosed:
+        """Exact gradient of a block, [rows, n], under the cotangent `unit`."""
+        known = truth.gradients.get(unit)
+        if known is None:
+            if self.rigorous:
+                known = self.exact_gradient(truth.block, unit)
+            else:
+                known = self._policy_gradient(
+                    _enclosed(self._ball_gradient(truth.rows, truth.block, unit)), truth.block
+                )
+            if self._keeps() or unit is None:
+                truth.gradients[unit] = known
+        return known
+
+    def exact_output(self, block: Block, rows: np.ndarray | None = None) -> Enclosed:
+        """Output of (some rows of) a block by `arb`, before any reduction."""
+        part = block if rows is None else select(block, rows)
+        with arb_algebra.precision():
+            m = ArbAlgebra()
+            return self._policy_output(_split(self.function.output(m, self._lift_arb(m).rows(part, 0))), part)
+
+    def exact_gradient(self, block: Block, unit: int | None, rows: np.ndarray | None = None) -> Enclosed:
+        """Gradient of (some rows of) a block by `arb`."""
+        part = block if rows is None else select(block, rows)
+        with arb_algebra.precision():
+            m = ArbAlgebra()
+            lifted = self._lift_arb(m).rows(part, unit)
+            gradient = self.function.gradient(m, lifted)
+            if lifted.factor is not None:
+                gradient = gradient * lifted.factor
+            return self._policy_gradient(_split(gradient), part)
+
+    def reduced_output(self) -> Enclosed:
+        """The sum or mean of the rows' losses, shape [1, 1]."""
+        if self.undefined_mean:
+            return Enclosed(np.full((1, 1), np.nan), None, np.zeros((1, 1)), None)
+        parts = [truth.output for truth in self.blocks()]
+        mids = np.concatenate([part.mid.ravel() for part in parts])
+        if not np.isfinite(mids).all():
+            return Enclosed(np.full((1, 1), float(mids.sum())), None, np.zeros((1, 1)), None)
+        if self.rigorous:
+            return self.exact_reduced()
+        den = self.denominator
+        total, radius = math.fsum(mids), math.fsum(float(part.rad.sum()) for part in parts)
+        mid = total / den.value
+        terms = 0 if den.terms is None else len(den.terms)
+        # fsum and the quotient round once each; a sum of weights up to once a term.
+        rad = radius / den.value + (2 + terms) * FLOAT64.u * abs(mid) + FLOAT64.eta
+        return Enclosed(np.array([[mid]]), None, np.array([[rad * INFLATION]]), None)
+
+    def exact_reduced(self) -> Enclosed:
+        """The sum or mean of the rows' losses by `arb`."""
+        with arb_algebra.precision():
+            m = ArbAlgebra()
+            lift = self._lift_arb(m)
+            total = m.exact(np.zeros((1, 1)))
+            for truth in self.blocks():
+                losses = self.function.output(m, lift.rows(truth.block, 0))
+                total = total + losses.sum()
+            result = total if lift.denominator is None else total / lift.denominator
+            return _split(result)
+
+    def row_sums(self, block: Block, unit: int | None) -> np.ndarray:
+        """What the gradient of each row adds up to, [rows]: 0, or the upstream gradient of a logsumexp."""
+        if self.function.gradient_row_sum == "zero":
+            return np.zeros(len(block.logits))
+        lifted = self._lift_ball().rows(block, unit)
+        factor = 1.0 if lifted.factor is None else lifted.factor.mid
+        return np.broadcast_to(lifted.upstream.mid * factor, (len(block.logits), 1))[:, 0]
+
+    def _keeps(self) -> bool:
+        elements = self.layout.rows * self.layout.classes
+        return elements * max(1, len(self.units)) <= KEPT_ELEMENTS
+
+    def _truth(self, block: Block) -> BlockTruth:
+        rows = self._lift_ball().rows(block, self.units[0])
+        if self.rigorous:
+            output = self.exact_output(block)
+        else:
+            output = self._policy_output(_enclosed(self.function.output(rows.z.algebra, rows)), block)
+        return BlockTruth(block, rows, output)
+
+    def _ball_gradient(self, rows: Rows[Ball], block: Block, unit: int | None) -> Ball:
+        own = rows if unit == self.units[0] else self._lift_ball().rows(block, unit)
+        own.z.rows = rows.z.rows
+        gradient = self.function.gradient(own.z.algebra, own)
+        return gradient if own.factor is None else gradient * own.factor
+
+    def _lift_ball(self) -> Lift[Ball]:
+        m = BallAlgebra(FLOAT64, encloses=True)
+        return Lift(m, self.parameters, self._denominator(m), self.elementwise)
+
+    def _denominator(self, m: BallAlgebra) -> Ball | None:
+        den = self.denominator
+        if not self.reduced or self.parameters.reduction == "sum" or den.value == 0.0:
+            return None
+        if den.terms is None:
+            return m.exact(np.array([[float(den.count)]]))
+        return m.sum(m.exact(den.terms[None, :]))
+
+    def _lift_arb(self, m: ArbAlgebra) -> Lift[ArbArray]:
+        den: ArbArray | None = None
+        if self.parameters.reduction == "mean" and self.denominator.value != 0.0:
+            terms = self.denominator.terms
+            den = (
+                m.exact(np.array([[float(self.denominator.count)]])) if terms is None else m.sum(m.exact(terms[None]))
+            )
+        return Lift(m, self.parameters, den, self.elementwise)
+
+    def _policy_output(self, enclosed: Enclosed, block: Block) -> Enclosed:
+        mass = None
+        if block.excluded is not None and self.function.takes_targets:
+            mass = self.target_mass(block)
+        return special_values.apply_to_output(enclosed, block, self.function.name, mass)
+
+    def _policy_gradient(self, enclosed: Enclosed, block: Block) -> Enclosed:
+        return special_values.apply_to_gradient(enclosed, block, undefined_mean=self.undefined_mean)
+
+    def target_mass(self, block: Block) -> np.ndarray:
+        """t [rows, n] in float64, for the policy table."""
+        m = BallAlgebra(FLOAT64, encloses=True)
+        targets = Lift(m, self.parameters, None, self.elementwise).rows(block, 0).targets
+        assert targets is not None
+        if targets.dense is not None:
+            return np.broadcast_to(targets.dense.mid, block.logits.shape)
+        assert targets.labels is not None
+        assert targets.mass is not None
+        dense = np.zeros(block.logits.shape)
+        np.put_along_axis(dense, targets.labels[:, None], targets.mass.mid, axis=-1)
+        return dense
+
+
+def _enclosed(ball: Ball) -> Enclosed:
+    rad = np.broadcast_to(np.asarray(ball.rad), ball.mid.shape) * INFLATION
+    return Enclosed(ball.mid, None, rad, None)
+
+
+def _split(a: ArbArray) -> Enclosed:
+    high, low, rad = arb_algebra.split(a)
+    return Enclosed(high, low, rad, None)
