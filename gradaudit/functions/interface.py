@@ -42,7 +42,8 @@ class Function:
     `output(m, rows)` and `gradient(m, rows)` spell the mathematics once, over an :class:`Algebra` `m`: balls of
     float64, or `arb` numbers. The texts document the same. `has_row_output` is true where the class axes are
     summed away (one output a row). `gradient_row_sum`
-    is "zero" or "upstream": what the gradient of a row adds up to. `formulations` are the algorithms that a candidate may use for it.
+    is "zero" or "upstream": what the gradient of a row adds up to.
+    `formulations` are the algorithms that a candidate may use for it.
     """
 
     name: str

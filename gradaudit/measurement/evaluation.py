@@ -17,7 +17,7 @@ from gradaudit.reference import ladder
 from gradaudit.reference.block import Block
 from gradaudit.reference.ladder import ToleranceRow
 from gradaudit.reference.tolerance import BlockTolerance, Tolerance
-from gradaudit.reference.truth import BlockTruth, Truth
+from gradaudit.reference.truth import Truth
 
 
 @dataclass(slots=True, eq=False)

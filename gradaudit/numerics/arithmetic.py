@@ -40,7 +40,8 @@ class Arithmetic:
     `eta`: what an underflowing result may lose. `u_sum`: unit roundoff of the additions of a sum, `height` the
     height of its tree. `u_statistics`: extra rounding of a row's sum and of its logarithm where they are stored;
     `l_statistics` the relative error of that logarithm. `u_store`, `eta_store`: rounding of a kernel's result on
-    the way to memory where that is narrower than the kernel's own arithmetic, else 0.
+    the way to memory where that is narrower than the kernel's own arithmetic, else 0. `u_reduction`: unit
+    roundoff of sums over rows. `u_result`, `eta_result`: one more rounding of what is returned, else 0.
     """
 
     u: float
@@ -52,6 +53,9 @@ class Arithmetic:
     u_statistics: float
     u_store: float
     eta_store: float
+    u_reduction: float
+    u_result: float
+    eta_result: float
     height: Callable[[int], int]
 
     @property
@@ -75,6 +79,9 @@ FLOAT64 = Arithmetic(
     u_statistics=0.0,
     u_store=0.0,
     eta_store=0.0,
+    u_reduction=2.0**-53,
+    u_result=0.0,
+    eta_result=0.0,
     height=any_order,
 )
 """The enclosure's own arithmetic: IEEE double, exp and log within 2 units in the last place, sums in any order."""
@@ -86,6 +93,7 @@ def of_profile(profile: Profile) -> Arithmetic:
     storage = formats.get(profile.storage)
     accumulate = formats.get(profile.accumulate)
     statistics = formats.get(profile.statistics)
+    result = formats.get(profile.result or profile.storage)
     narrower = storage.unit_roundoff > compute.unit_roundoff
     # A sum kept in a narrower format than it is accumulated in is rounded once more, and so is its logarithm.
     stored = max(0.0, statistics.unit_roundoff) if _narrower(statistics, accumulate) else 0.0
@@ -100,6 +108,9 @@ def of_profile(profile: Profile) -> Arithmetic:
         u_statistics=stored,
         u_store=storage.unit_roundoff if narrower else 0.0,
         eta_store=storage.smallest_subnormal if narrower else 0.0,
+        u_reduction=formats.get(profile.reduction or profile.accumulate).unit_roundoff,
+        u_result=result.unit_roundoff if _narrower(result, storage) else 0.0,
+        eta_result=result.smallest_subnormal if _narrower(result, storage) else 0.0,
         height=HEIGHTS[profile.height],
     )
 

@@ -75,7 +75,7 @@ def _precisions(profile: Profile) -> tuple[tuple[str, Profile], ...]:
     if u[profile.statistics] < u[storage]:
         steps.append((f"{storage} row statistics", replace(profile, statistics=storage)))
     if u[profile.accumulate] < u[storage]:
-        steps.append((f"{storage} sums", replace(profile, accumulate=storage, statistics=storage)))
+        steps.append((f"{storage} sums", replace(profile, accumulate=storage, statistics=storage, reduction=storage)))
     if u[profile.compute] < u[storage]:
         steps.append((f"{storage} inside", _inside(profile, storage)))
     # From wide to narrow; float16 keeps more digits than bfloat16.
@@ -88,4 +88,4 @@ def _precisions(profile: Profile) -> tuple[tuple[str, Profile], ...]:
 
 
 def _inside(profile: Profile, name: str) -> Profile:
-    return replace(profile, compute=name, accumulate=name, statistics=name)
+    return replace(profile, compute=name, accumulate=name, statistics=name, reduction=name)

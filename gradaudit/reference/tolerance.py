@@ -9,6 +9,7 @@ import numpy as np
 from gradaudit.functions.rows import Rows
 from gradaudit.numerics import arithmetic as arithmetics
 from gradaudit.numerics.ball import Ball, BallAlgebra
+from gradaudit.numerics.bounds import phi
 from gradaudit.reference.ladder import ToleranceRow
 from gradaudit.reference.lift import Lift
 from gradaudit.reference.truth import BlockTruth, Truth
@@ -60,26 +61,33 @@ class Tolerance:
         docs/numerics.md, "Reductions": one tree over the rows, the denominator's own error, the quotient.
         """
         a, den = self.m.arithmetic, self.truth.denominator
-        total = tolerances + a.height(self.truth.layout.rows) * a.u_sum * (losses + tolerances)
+        total = tolerances + a.height(self.truth.layout.rows) * a.u_reduction * (losses + tolerances)
         total += a.u_operation * (losses + total) + a.eta_operation
-        if self.truth.parameters.reduction == "sum":
-            return total
-        relative = a.u_operation if den.terms is None else a.height(len(den.terms)) * a.u_sum + a.u_operation
-        mean = (total + (losses + total) * relative) / den.value
-        return mean + 2.0 * a.u_operation * (losses / den.value + mean) + a.eta_operation
+        if self.truth.parameters.reduction == "mean":
+            total = (total + (losses + total) * phi(self._denominator_error())) / den.value
+            losses /= den.value
+            total += 2.0 * a.u_operation * (losses + total) + a.eta_operation
+        return total + a.u_result * (losses + total) + a.eta_result
+
+    def _denominator_error(self) -> float:
+        """Relative error of the mean's denominator, a sum over the rows; a count is exact while it is small."""
+        a, den = self.m.arithmetic, self.truth.denominator
+        if den.terms is None and den.count * a.u_reduction <= 1.0:
+            return a.u_operation
+        return a.height(den.count) * a.u_reduction + a.u_operation
 
     def _denominator(self) -> Ball | None:
-        truth = self.truth
-        if truth.parameters.reduction != "mean" or truth.denominator.value == 0.0:
+        den = self.truth.denominator
+        if self.truth.parameters.reduction != "mean" or den.value == 0.0:
             return None
-        terms = truth.denominator.terms
-        if terms is None:
-            return self.m.charged(self.m.exact(np.array([[float(truth.denominator.count)]])), 1)
-        return self.m.charged(self.m.sum(self.m.exact(terms[None, :])), 1)
+        return Ball(self.m, np.array([[den.value]]), np.array([[den.value * phi(self._denominator_error())]]))
 
     def _final(self, ball: Ball, block: BlockTolerance) -> np.ndarray:
         """The radius; ignored rows are due exactly."""
         rad = np.array(np.broadcast_to(np.asarray(ball.rad), ball.mid.shape))
+        a = self.m.arithmetic
+        if a.u_result:
+            rad += a.u_result * (np.abs(ball.mid) + rad) + a.eta_result
         rad[np.isnan(rad)] = np.inf
         counted = block.truth.block.counted
         if not counted.all():
