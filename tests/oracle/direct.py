@@ -42,8 +42,10 @@ class UnresolvedError(ArithmeticError):
     """A value has too few digits at the working precision."""
 
 
-def evaluate(inputs: Inputs) -> dict[str, np.ndarray]:
+def evaluate(inputs: Inputs, required_bits: int = REQUIRED_BITS) -> dict[str, np.ndarray]:
     """Return the exact `output` and `gradient` (or `jacobian`, for `per_output`) as object arrays of `arb`.
+
+    Their relative radius is below 2^-required_bits, where it is not 0.
 
     Shapes: softmax and log_softmax the logits' own; logsumexp and cross_entropy without reduction the logits'
     without the class axes; mean and sum `()`. The gradient has the logits' shape, the Jacobian `[K, *logits]`
@@ -52,8 +54,8 @@ def evaluate(inputs: Inputs) -> dict[str, np.ndarray]:
     non-finite inputs and labels out of range.
     """
     with np.errstate(all="raise"):
-        problem = _Problem(inputs)
-    bits = BITS
+        problem = _Problem(inputs, required_bits)
+    bits = max(BITS, 2 * required_bits)
     while True:
         try:
             with ctx.workprec(bits):
@@ -67,7 +69,8 @@ def evaluate(inputs: Inputs) -> dict[str, np.ndarray]:
 class _Problem:
     """The arrays of an `Inputs` record as rows of Python floats; classes that are masked are left out."""
 
-    def __init__(self, inputs: Inputs) -> None:
+    def __init__(self, inputs: Inputs, required_bits: int) -> None:
+        self.required_bits = required_bits
         parameters = inputs.function.parameters
         self.inputs = inputs
         self.parameters = parameters
@@ -92,6 +95,10 @@ class _Problem:
         if any(x == -inf for row in self.logits for x in row) and self.multiplier < 0:
             raise ValueError("a negative logit_scale turns -inf into +inf")
         self.exponentials: dict[tuple[int, float], Exact] = {}
+
+    def is_resolved(self, value: Exact) -> bool:
+        """Whether a ball has the promised accuracy (an exact value has it, infinities included)."""
+        return value.rel_accuracy_bits() >= self.required_bits or value.is_exact()
 
     def by_row(self, array: np.ndarray) -> list[list[float]]:
         """An array of the logits' shape as rows of the kept classes (class axes flattened in C order)."""
@@ -168,7 +175,7 @@ class _Row:
         while bits <= MOST_BITS:
             with ctx.workprec(bits):
                 value = sum((arb(c) * self.exponential(x, bits) for x, c in left), arb(0))
-            if value.rel_accuracy_bits() >= REQUIRED_BITS + 32:
+            if value.rel_accuracy_bits() >= self.problem.required_bits + 32:
                 return value
             bits *= 2
         raise UnresolvedError(f"{len(left)} exponentials cancel beyond {MOST_BITS} bits")
@@ -187,7 +194,7 @@ class _Row:
         if self.origin:
             return -self.total.log()
         value = self.logit(index) - self.total.log()
-        if _is_resolved(value):
+        if self.problem.is_resolved(value):
             return value
         # p = 1 / (1 + sum of the others / exp(z)), so that log p has a logarithm of 1 + something small.
         others = self.combination((1, x) for other, x in enumerate(self.logits) if other != index)
@@ -196,7 +203,7 @@ class _Row:
     def log_total(self) -> Exact:
         """log of the sum of the exponentials of the logits themselves."""
         value = self.total.log() + arb(self.origin) * self.multiplier
-        if _is_resolved(value) or self.origin:
+        if self.problem.is_resolved(value) or self.origin:
             return value
         return self.combination([(1, x) for x in self.logits] + [(-1, 0.0)]).log1p()
 
@@ -206,13 +213,13 @@ def _softmax(problem: _Problem) -> dict[str, np.ndarray]:
     output = [row.probabilities for row in rows]
     if problem.inputs.per_output:
         return {
-            "output": problem.from_rows(_resolved(output), arb(0)),
+            "output": problem.from_rows(_resolved(problem, output), arb(0)),
             "jacobian": _jacobian(problem, [_softmax_jacobian(row) for row in rows]),
         }
     gradient = [_softmax_product(row, g) for row, g in zip(rows, problem.upstream_by_row(), strict=True)]
     return {
-        "output": problem.from_rows(_resolved(output), arb(0)),
-        "gradient": problem.from_rows(_resolved(gradient), arb(0)),
+        "output": problem.from_rows(_resolved(problem, output), arb(0)),
+        "gradient": problem.from_rows(_resolved(problem, gradient), arb(0)),
     }
 
 
@@ -222,7 +229,7 @@ def _softmax_product(row: _Row, upstream: Sequence[float]) -> list[Exact]:
     deviations: dict[float, Exact] = {}  # g_j - mean depends on the class by g_j alone
     for g in set(upstream):
         deviation = g - mean
-        if not _is_resolved(deviation):
+        if not row.problem.is_resolved(deviation):
             exact = _exact(g)
             terms = ((exact - _exact(other), x) for other, x in zip(upstream, row.logits, strict=True))
             deviation = row.combination(terms) / row.total
@@ -243,7 +250,7 @@ def _softmax_jacobian(row: _Row) -> list[list[Exact]]:
 
 def _one_minus(row: _Row, index: int) -> Exact:
     value = 1 - row.probabilities[index]
-    return value if _is_resolved(value) else row.complement(index)
+    return value if row.problem.is_resolved(value) else row.complement(index)
 
 
 def _log_softmax(problem: _Problem) -> dict[str, np.ndarray]:
@@ -251,13 +258,13 @@ def _log_softmax(problem: _Problem) -> dict[str, np.ndarray]:
     output = [[row.log_probability(index) for index in range(len(row.logits))] for row in rows]
     if problem.inputs.per_output:
         return {
-            "output": problem.from_rows(_resolved(output), arb("-inf")),
+            "output": problem.from_rows(_resolved(problem, output), arb("-inf")),
             "jacobian": _jacobian(problem, [_log_softmax_jacobian(row) for row in rows]),
         }
     gradient = [_log_softmax_product(row, g) for row, g in zip(rows, problem.upstream_by_row(), strict=True)]
     return {
-        "output": problem.from_rows(_resolved(output), arb("-inf")),
-        "gradient": problem.from_rows(_resolved(gradient), arb(0)),
+        "output": problem.from_rows(_resolved(problem, output), arb("-inf")),
+        "gradient": problem.from_rows(_resolved(problem, gradient), arb(0)),
     }
 
 
@@ -268,7 +275,7 @@ def _log_softmax_product(row: _Row, upstream: Sequence[float]) -> list[Exact]:
     product = []
     for index, (p, g) in enumerate(zip(row.probabilities, upstream, strict=True)):
         value = g - p * mass_ball
-        if not _is_resolved(value):
+        if not row.problem.is_resolved(value):
             exact = _exact(g)
             terms = [(exact, x) for x in row.logits]
             terms.append((-mass, row.logits[index]))
@@ -293,10 +300,10 @@ def _logsumexp(problem: _Problem) -> dict[str, np.ndarray]:
         [p * row.multiplier * g for p in row.probabilities]
         for row, g in zip(rows, problem.upstream_of_rows(), strict=True)
     ]
-    values = [value for (value,) in _resolved(output)]
+    values = [value for (value,) in _resolved(problem, output)]
     return {
         "output": _objects(values).reshape(problem.row_shape),
-        **_named(problem, problem.from_rows(_resolved(gradient), arb(0))),
+        **_named(problem, problem.from_rows(_resolved(problem, gradient), arb(0))),
     }
 
 
@@ -332,9 +339,9 @@ def _cross_entropy(problem: _Problem) -> dict[str, np.ndarray]:
         output = _objects([sum(losses, arb(0)) / arb(denominator)]).reshape(())
     else:
         output = _objects([None]).reshape(())
-    _resolved([output.ravel().tolist()])
+    _resolved(problem, [output.ravel().tolist()])
     if denominator:
-        exact = problem.from_rows(_resolved(gradient), arb(0))
+        exact = problem.from_rows(_resolved(problem, gradient), arb(0))
     else:
         exact = np.full(problem.shape, None, dtype=object)
     return {"output": output, **_named(problem, exact)}
@@ -393,7 +400,7 @@ def _loss(row: _Row, t: dict[int, Exact]) -> Exact:
             raise ValueError("a negative target stands at a -inf logit")
         return arb("inf")
     value = -sum((arb(mass) * log_probability for mass, log_probability in parts), arb(0))
-    if not _is_resolved(value):
+    if not row.problem.is_resolved(value):
         raise UnresolvedError("the terms of a loss cancel")
     return value
 
@@ -408,7 +415,7 @@ def _loss_gradient(row: _Row, t: dict[int, Exact]) -> list[Exact]:
         gradient = [p * ball for p in row.probabilities]
     for j, t_j in t.items():
         value = gradient[j] - arb(t_j)
-        if not _is_resolved(value):
+        if not row.problem.is_resolved(value):
             terms: list[tuple[Exact, float]] = [(-t_j, x) for x in row.logits]
             terms.append((mass, row.logits[j]))
             value = row.combination(terms) / row.total
@@ -423,7 +430,7 @@ def _jacobian(problem: _Problem, matrices: Sequence[Sequence[Sequence[Exact]]]) 
     nothing = [[arb(0)] * len(problem.kept)] * problem.rows
     for original in range(problem.class_count):
         k = position.get(original)
-        line = nothing if k is None else _resolved([matrix[k] for matrix in matrices])
+        line = nothing if k is None else _resolved(problem, [matrix[k] for matrix in matrices])
         lines.append(problem.from_rows(line, arb(0)))
     return np.stack(lines)
 
@@ -451,15 +458,11 @@ def _exact(value: Any) -> Exact:
     return fmpq(*float(value).as_integer_ratio())
 
 
-def _is_resolved(value: Exact) -> bool:
-    """Whether a ball has the promised accuracy (an exact value has it, infinities included)."""
-    return value.rel_accuracy_bits() >= REQUIRED_BITS or value.is_exact()
-
-
-def _resolved(rows: Sequence[Sequence[Exact]]) -> Sequence[Sequence[Exact]]:
+def _resolved(problem: _Problem, rows: Sequence[Sequence[Exact]]) -> Sequence[Sequence[Exact]]:
+    required = problem.required_bits
     for row in rows:
         for value in row:
-            if value is not None and value.rel_accuracy_bits() < REQUIRED_BITS and not value.is_exact():
+            if value is not None and value.rel_accuracy_bits() < required and not value.is_exact():
                 raise UnresolvedError(f"{value} has {value.rel_accuracy_bits()} bits")
     return rows
 
@@ -480,13 +483,36 @@ def contains(mid: np.ndarray, low: np.ndarray | float, rad: np.ndarray | float, 
     """Whether each exact value lies in [mid + low - rad, mid + low + rad], the bounds being exact sums of float64.
 
     An infinite or undefined exact value (None) is contained only in a `mid` that is the same infinity or NaN, or
-    in an infinite radius. A NaN in a finite case contains nothing. False also where 4,096 bits do not decide.
+    in an infinite radius. A NaN in a finite case contains nothing. False also where the oracle's own radius leaves
+    the answer open: see `excludes`.
     """
+    return _all(_contains, mid, low, rad, exact)
+
+
+def excludes(mid: np.ndarray, low: np.ndarray | float, rad: np.ndarray | float, exact: np.ndarray) -> np.ndarray:
+    """Whether each exact value certainly lies outside; neither contained nor excluded: ask for more bits."""
+    return _all(_excludes, mid, low, rad, exact)
+
+
+def _all(
+    holds: Callable[[float, float, float, Exact], bool],
+    mid: np.ndarray,
+    low: np.ndarray | float,
+    rad: np.ndarray | float,
+    exact: np.ndarray,
+) -> np.ndarray:
     shape = np.broadcast_shapes(np.shape(mid), np.shape(low), np.shape(rad), np.shape(exact))
     flat = zip(_floats(mid, shape), _floats(low, shape), _floats(rad, shape), _flat(exact, shape), strict=True)
     with ctx.workprec(BITS):
-        found = [_contains(m, lo, r, value) for m, lo, r, value in flat]
+        found = [holds(m, lo, r, value) for m, lo, r, value in flat]
     return np.array(found, dtype=bool).reshape(shape)
+
+
+def _excludes(mid: float, low: float, rad: float, exact: Exact) -> bool:
+    if rad == inf or exact is None or not exact.is_finite() or not (isfinite(mid) and isfinite(low) and rad >= 0.0):
+        return not _contains(mid, low, rad, exact)
+    with ctx.workprec(4096):
+        return bool(abs(exact - mid - low) > rad)
 
 
 def _contains(mid: float, low: float, rad: float, exact: Exact) -> bool:

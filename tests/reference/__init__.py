@@ -1,0 +1,1 @@
+"""The reference floor against the oracle, and the teeth of its tolerances."""
