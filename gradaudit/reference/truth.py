@@ -209,6 +209,15 @@ class Truth:
     def _policy_gradient(self, enclosed: Enclosed, block: Block) -> Enclosed:
         return special_values.apply_to_gradient(enclosed, block, undefined_mean=self.undefined_mean)
 
+    def log_probability_gradient(self, truth: BlockTruth) -> np.ndarray:
+        """|dL / d log p_j| [rows, n] in float64: target mass times upstream, or the upstream itself."""
+        upstream = np.abs(truth.rows.upstream.mid)
+        if len(self.units) > 1:
+            return np.ones(truth.block.logits.shape)
+        if not self.function.takes_targets:
+            return np.broadcast_to(upstream, truth.block.logits.shape)
+        return self.target_mass(truth.block) * upstream
+
     def target_mass(self, block: Block) -> np.ndarray:
         """t [rows, n] in float64, for the policy table."""
         m = BallAlgebra(FLOAT64, encloses=True)

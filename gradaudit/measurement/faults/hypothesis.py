@@ -29,32 +29,35 @@ class WrongRows:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RowExtremes:
-    """For each row [rows]: the largest scaled logit, log-sum-exp, -log of the smallest probability (of finite
-    logits) and of the target's (NaN where there is none)."""
+    """For each row [rows], natural logarithms unless said otherwise.
+
+    `top`: the largest scaled logit itself. `logsumexp`. `deepest`: -log of the smallest probability of a class
+    that is not excluded. `chain`: the largest log |v_j / p_j| over the classes whose log-probability has a gradient
+    v_j that is not 0. `target`: -log of the smallest probability among those classes (-inf where there is none).
+    """
 
     top: np.ndarray
     logsumexp: np.ndarray
     deepest: np.ndarray
+    chain: np.ndarray
     target: np.ndarray
 
 
 def extremes(truth: Truth) -> RowExtremes:
     """The extremes of every row, in order."""
-    parts: list[list[np.ndarray]] = [[], [], [], []]
+    parts: list[tuple[np.ndarray, ...]] = []
     for block_truth in truth.blocks():
         rows, block = block_truth.rows.z.algebra.exponentials(block_truth.rows.z), block_truth.block
-        parts[0].append(rows.top[:, 0])
-        parts[1].append((rows.top + rows.log_total)[:, 0])
         depth = -rows.log_p
         if block.excluded is not None:
             depth = np.where(block.excluded, np.inf, depth)
-        parts[2].append(depth.max(axis=-1))
-        if block.labels is None:
-            parts[3].append(np.full(len(depth), np.nan))
-        else:
-            own = np.take_along_axis(depth, block.labels[:, None], axis=-1)[:, 0]
-            parts[3].append(np.where(block.counted, own, np.nan))
-    return RowExtremes(*(np.concatenate(part) for part in parts))
+        gradient = truth.log_probability_gradient(block_truth)
+        used = gradient > 0.0
+        with np.errstate(divide="ignore"):
+            chain = np.where(used, depth + np.log(gradient), -np.inf).max(axis=-1)
+        target = np.where(used, depth, -np.inf).max(axis=-1)
+        parts.append((rows.top[:, 0], (rows.top + rows.log_total)[:, 0], depth.max(axis=-1), chain, target))
+    return RowExtremes(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 
 def candidate_formats(profile: Profile) -> Iterator[Format]:

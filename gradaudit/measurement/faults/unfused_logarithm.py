@@ -19,7 +19,7 @@ from gradaudit.reference.truth import Truth
 def explain(truth: Truth, profile: Profile, wrong: WrongRows) -> Diagnosis | None:
     """The fault, if p = 0 or 1/p = inf accounts for every wrong row and no row that must be wrong is right.
 
-    From -log p > log(largest number) on, 1/p is infinite; from -log p > -log(eta / 2) on, p is 0 and its
+    From -log p > log(largest number) on, 1/p is infinite (v/p, for a gradient v of log p, accordingly); from -log p > -log(eta / 2) on, p is 0 and its
     logarithm -inf, and 0 * inf makes a NaN of the whole gradient row.
     """
     if truth.function.name not in {"cross_entropy", "log_softmax"}:
@@ -32,7 +32,8 @@ def explain(truth: Truth, profile: Profile, wrong: WrongRows) -> Diagnosis | Non
         # A computed p differs from the exact one by a few units: its logarithm by less than this.
         slack = 8.0 * form.unit_roundoff * log_vanishing(form) + 0.01
         overflow, vanish = log_largest(form), log_vanishing(form)
-        possible = set(np.flatnonzero(rows.deepest > overflow - slack).tolist())
+        lost = (rows.chain > overflow - slack) | (rows.deepest > vanish - slack)
+        possible = set(np.flatnonzero(lost).tolist())
         if not possible or not affected <= possible:
             continue
         # A row whose own target has p = 0 cannot have a finite gradient in this chain.

@@ -69,17 +69,36 @@ def _loss(m: BallAlgebra, rows: Rows[Ball]) -> Ball:
     return -m.charged(m.sum(targets.dense * log_p), 3)
 
 
-def _gradient(m: BallAlgebra, rows: Rows[Ball]) -> Ball:
+def _through_sum(m: BallAlgebra, rows: Rows[Ball], gradient: Ball) -> Ball:
+    """A backward that forms (g / s) exp(z_j): a g / s that underflows costs eta for each of up to three terms."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        lost = 3.0 * m.arithmetic.eta_operation * np.exp(np.minimum(rows.z.mid, 709.0))
+    return Ball(m, gradient.mid, gradient.rad + lost)
+
+
+def _softmax_gradient(m: BallAlgebra, rows: Rows[Ball]) -> Ball:
+    return _through_sum(m, rows, softmax_vjp(m, quotient(m, rows), rows.upstream))
+
+
+def _log_softmax_gradient(m: BallAlgebra, rows: Rows[Ball]) -> Ball:
+    return _through_sum(m, rows, log_softmax_vjp(m, quotient(m, rows), rows.upstream))
+
+
+def _logsumexp_gradient(m: BallAlgebra, rows: Rows[Ball]) -> Ball:
+    return _through_sum(m, rows, quotient(m, rows) * rows.upstream)
+
+
+def _cross_entropy_gradient(m: BallAlgebra, rows: Rows[Ball]) -> Ball:
     assert rows.targets is not None
-    return label_vjp(m, quotient(m, rows), rows.targets, rows.upstream)
+    return _through_sum(m, rows, label_vjp(m, quotient(m, rows), rows.targets, rows.upstream))
 
 
 def programs(function: str) -> Program:
     """Every function from the unshifted exponentials."""
     if function == "softmax":
-        return Program(quotient, lambda m, rows: softmax_vjp(m, quotient(m, rows), rows.upstream))
+        return Program(quotient, _softmax_gradient)
     if function == "log_softmax":
-        return Program(_log_probabilities, lambda m, rows: log_softmax_vjp(m, quotient(m, rows), rows.upstream))
+        return Program(_log_probabilities, _log_softmax_gradient)
     if function == "logsumexp":
-        return Program(logsumexp, lambda m, rows: quotient(m, rows) * rows.upstream)
-    return Program(_loss, _gradient)
+        return Program(logsumexp, _logsumexp_gradient)
+    return Program(_loss, _cross_entropy_gradient)
