@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from gradaudit import plugins
-from gradaudit.errors import FlagError, PluginError, SpecError
-from gradaudit.records.case import Case
+from gradaudit.errors import FlagError, PluginError
 from gradaudit.rules.interface import Rule
 
 GROUP = "gradaudit.rules"
@@ -52,18 +51,6 @@ def check_prefixes(prefixes: tuple[str, ...], flag: str) -> None:
     for prefix in prefixes:
         if not _begins_some_code(prefix):
             raise FlagError(f"{flag} {prefix!r}: no rule's code begins with it{_nearest(prefix, _beginnings())}")
-
-
-def check_case(case: Case) -> None:
-    """SpecError where the case expects a code, or ignores a prefix, that no rule has."""
-    for expectation in case.expect:
-        if expectation.code not in codes():
-            message = f"expect: no rule has the code {expectation.code!r}{_nearest(expectation.code, codes())}"
-            raise SpecError(message, expectation.location)
-    for prefix in case.ignore:
-        if not _begins_some_code(prefix):
-            nearest = _nearest(prefix, _beginnings())
-            raise SpecError(f"ignore: no rule's code begins with {prefix!r}{nearest}", case.source)
 
 
 def matches(code: str, prefixes: tuple[str, ...]) -> bool:

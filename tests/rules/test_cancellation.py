@@ -27,9 +27,9 @@ ALWAYS = "the outputs of a row always add up to 1"
 class TestSummedOutputsCancel:
     def test_names_the_exact_sum_beside_the_magnitudes(self) -> None:
         cancelled = facts(sums_outputs=True, cancelled_rows=2, cancelled_sum=1e-12, cancelled_magnitude=0.45272)
-        (finding,) = found(CAN101, cancelled)
+        (finding,) = found(CAN101, cancelled, of=case("log_softmax"))
         assert finding.message.startswith(
-            "softmax in float32: the per-output gradients of 2 of 3 rows cancel: their exact sum is 1e-12 beside "
+            "log_softmax in float32: the per-output gradients of 2 of 3 rows cancel: their exact sum is 1e-12 beside "
             "magnitudes that add up to 0.4527"
         )
         assert finding.severity == "warning"
@@ -63,8 +63,9 @@ class TestSummedOutputsCancel:
         ids=["softmax, ones", "softmax, constant", "softmax, other", "log_softmax, ones"],
     )
     def test_says_always_where_it_always_is(self, of: object, constant: bool) -> None:
-        (finding,) = found(CAN101, facts(sums_outputs=True, cancelled_rows=1), of=of)
+        (finding,) = found(CAN101, facts(sums_outputs=True, cancelled_rows=1, cancelled_sum=1e-17), of=of)
         assert (ALWAYS in finding.message) is constant
+        assert finding.evidence["sum"] == (0.0 if constant else 1e-17)
 
 
 class TestRowSumResidual:
@@ -114,7 +115,7 @@ class TestTargetGradientCancelled:
     @pytest.mark.parametrize(
         "silent",
         [
-            quantity(cancelled=0),
+            quantity(cancelled=0, worst_cancelled=element(0.0, 1e-9, 0.5)),
             quantity(cancelled=1, worst_cancelled=element(-0.5, 0.5, 1.0000001)),
             quantity(cancelled=1, worst_cancelled=element(-0.5, 0.5, math.nan)),
         ],

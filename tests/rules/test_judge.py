@@ -65,6 +65,18 @@ def test_worst_first_then_by_code_then_by_place_in_the_matrix() -> None:
     assert backwards == forwards
 
 
+def test_subjects_and_probes_of_one_backend_stand_in_alphabetical_order() -> None:
+    places = [key(subject="b"), key(subject="a", probe="ones"), key(subject="a"), key(subject="a", probe="offsets")]
+    special = [measurement(key=place, gradient=quantity(special_mismatch=1)) for place in places]
+    findings, _ = judge(measured(*special))
+    assert [(each.subject, each.probe) for each in findings] == [
+        ("a", None),
+        ("a", "offsets"),
+        ("a", "ones"),
+        ("b", None),
+    ]
+
+
 def test_select_and_ignore_are_prefixes() -> None:
     parts = measured(facts(saturated_rows=1, vanished_rows=1, underflowed=1), DIAGNOSED)
     assert codes(judge(parts)[0]) == ["BUG461", "SAT201", "SAT202", "SAT203"]

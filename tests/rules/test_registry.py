@@ -8,12 +8,9 @@ import yaml
 
 import gradaudit.rules
 from gradaudit import plugins
-from gradaudit.errors import FlagError, PluginError, SpecError
-from gradaudit.records.case import Expectation
-from gradaudit.records.location import Location
+from gradaudit.errors import FlagError, PluginError
 from gradaudit.rules import registry
 from gradaudit.rules.interface import Rule
-from tests.rules.records import case
 
 RULES = registry.rules()
 FOLDER = Path(gradaudit.rules.__file__).parent
@@ -128,23 +125,6 @@ def test_prefixes_that_begin_no_code_are_refused(prefix: str) -> None:
 def test_a_mistyped_family_is_recognised() -> None:
     with pytest.raises(FlagError, match="did you mean CAN"):
         registry.check_prefixes(("CAM",), "--ignore")
-
-
-def test_a_case_that_expects_an_unknown_code_is_refused_at_its_place() -> None:
-    wish = Expectation("SAT210", location=Location("case.yaml", 12, 9))
-    with pytest.raises(
-        SpecError, match=r"^case.yaml:12:9: expect: no rule has the code 'SAT210'; did you mean SAT20"
-    ):
-        registry.check_case(case(expect=(Expectation("SAT201"), wish)))
-
-
-def test_a_case_that_ignores_nothing_is_refused() -> None:
-    with pytest.raises(SpecError, match=r"^case.yaml:3:1: ignore: no rule's code begins with 'CAM1'"):
-        registry.check_case(case(ignore=("CAN", "CAM1")))
-
-
-def test_a_sound_case_is_taken() -> None:
-    registry.check_case(case(expect=(Expectation("SAT201"),), ignore=("CAN", "POW701")))
 
 
 class TestForeignRules:

@@ -20,18 +20,20 @@ def check(measured: MeasuredCase) -> Iterator[Finding]:
     for facts in measured.facts:
         if not facts.sums_outputs or facts.cancelled_rows == 0:
             continue
+        always = _always_cancels(measured.case)
         reason = ", as under any constant upstream gradient, since the outputs of a row always add up to 1"
+        total = 0.0 if always else facts.cancelled_sum
         message = (
             f"{function} in {setting(facts.dtype, facts.scale)}: the per-output gradients of "
             f"{share(facts.cancelled_rows, facts.rows, 'row')} cancel: their exact sum is "
-            f"{number(facts.cancelled_sum)} beside magnitudes that add up to {number(facts.cancelled_magnitude)}"
-            f"{reason if _always_cancels(measured.case) else ''}; one output, each output (upstream: per_output) "
+            f"{number(total)} beside magnitudes that add up to {number(facts.cancelled_magnitude)}"
+            f"{reason if always else ''}; one output, each output (upstream: per_output) "
             "or a loss has a gradient to audit"
         )
         evidence: Evidence = {
             "cancelled_rows": facts.cancelled_rows,
             "rows": facts.rows,
-            "sum": facts.cancelled_sum,
+            "sum": total,
             "magnitude": facts.cancelled_magnitude,
             "unit_roundoff": facts.unit_roundoff,
         }
