@@ -1,0 +1,200 @@
+"""`gradaudit check`: audit specs, or one case from flags."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from gradaudit.cli.spec_flags import Given, with_spec_flags
+from gradaudit.cli.streams import Color, color_system, page_width, say, write, write_lines
+from gradaudit.errors import AuditError
+
+if TYPE_CHECKING:
+    from gradaudit.cli.project_file import ProjectFile
+    from gradaudit.pipeline import Settings
+    from gradaudit.records.case import Case
+    from gradaudit.records.report import Report
+
+FINDINGS, NOT_AUDITED, INTERRUPTED = 1, 3, 130
+FULL = "full"
+
+Severity = Literal["error", "warning", "info"]
+
+
+@with_spec_flags
+def check(  # noqa: PLR0917 - Typer passes every option by name
+    given: Given,
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="PATH",
+            help="Spec files or folders; - is standard input. Without paths and flags: the specs of "
+            "[tool.gradaudit], else *.gradaudit.yaml below here.",
+        ),
+    ] = None,
+    output_format: Annotated[
+        str | None,
+        typer.Option(metavar="FORMAT", help="Format on standard output: full, concise, json. [default: full]"),
+    ] = None,
+    report: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FORMAT=PATH", help="Also write a report to a file; any number of times."),
+    ] = None,
+    select: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CODES", envvar="GRADAUDIT_SELECT", help="Only rules whose code begins so, e.g. CAN,DIV301."
+        ),
+    ] = None,
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CODES", envvar="GRADAUDIT_IGNORE", help="All rules but those whose code begins so."),
+    ] = None,
+    fail_on: Annotated[
+        Severity | None,
+        typer.Option(envvar="GRADAUDIT_FAIL_ON", help="Least severity that exits 1. [default: error]"),
+    ] = None,
+    exit_zero: Annotated[bool, typer.Option("--exit-zero", help="Exit 0 in spite of findings.")] = False,
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS", envvar="GRADAUDIT_TIMEOUT", help="For one evaluation, then it is killed. [default: 60]"
+        ),
+    ] = None,
+    max_memory: Annotated[
+        str | None,
+        typer.Option(metavar="SIZE", envvar="GRADAUDIT_MAX_MEMORY", help="Cap for each worker, e.g. 2GB or 512MiB."),
+    ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(metavar="N", envvar="GRADAUDIT_JOBS", help="Workers at a time. [default: one for each backend]"),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(metavar="N", envvar="GRADAUDIT_SEED", help="For what a spec leaves to chance. [default: 0]"),
+    ] = None,
+    color: Annotated[
+        Color, typer.Option(help="Colours; goes before NO_COLOR, and that before FORCE_COLOR.")
+    ] = "auto",
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress and no notes, errors only.")] = False,
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Details of failures, tracebacks.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the plan (evaluations, bytes) and start nothing.")
+    ] = False,
+) -> int:
+    """Audit specs, or one case from flags.
+
+    The flags after --dry-run stand for keys of a spec: with paths they replace those keys in every case, without
+    paths they are the case.
+    """
+    from gradaudit.cli import project_file, report_formats
+
+    project = project_file.read(Path.cwd())
+    flags = {
+        "output-format": output_format,
+        "select": select,
+        "ignore": ignore,
+        "fail-on": fail_on,
+        "timeout": timeout,
+        "max-memory": max_memory,
+        "jobs": jobs,
+        "seed": seed,
+    }
+    chosen = {**project.values, **{key: value for key, value in flags.items() if value not in (None, [])}}
+    shown = report_formats.known(str(chosen.get("output-format", FULL)), "--output-format")
+    files = report_formats.requested(report or [])
+    settings = _settings(chosen)
+    cases = _cases(paths or [], given, project)
+
+    from gradaudit import pipeline
+
+    if dry_run:
+        write_lines(pipeline.plan(cases, settings).describe())
+        return 0
+    result = _audited(cases, settings, quiet)
+    _show(result, shown, color, verbose, quiet)
+    if _written(result, files):
+        return result.exit_status if result.exit_status == INTERRUPTED else NOT_AUDITED
+    if exit_zero and result.exit_status == FINDINGS:
+        if not quiet:
+            say("exit status 0 in place of 1, as --exit-zero asks")
+        return 0
+    return result.exit_status
+
+
+def _settings(chosen: Mapping[str, Any]) -> Settings:
+    """What flags, environment and project file ask of the pipeline; what none of them names has its default."""
+    from gradaudit.cli import amounts
+    from gradaudit.pipeline import Settings
+    from gradaudit.rules import registry
+
+    select, ignore = amounts.codes(chosen.get("select")), amounts.codes(chosen.get("ignore"))
+    registry.check_prefixes(select, "--select")
+    registry.check_prefixes(ignore, "--ignore")
+    given: dict[str, Any] = {}
+    if "timeout" in chosen:
+        given["timeout"] = amounts.seconds(chosen["timeout"], "--timeout")
+    if "max-memory" in chosen:
+        given["max_memory"] = amounts.byte_count(chosen["max-memory"], "--max-memory")
+    if "jobs" in chosen:
+        given["jobs"] = amounts.whole(chosen["jobs"], 1, "--jobs")
+    if "seed" in chosen:
+        given["seed"] = amounts.whole(chosen["seed"], 0, "--seed")
+    if "fail-on" in chosen:
+        given["fail_on"] = amounts.severity(chosen["fail-on"], "--fail-on")
+    return Settings(select=select, ignore=ignore, command=("gradaudit", *sys.argv[1:]), **given)
+
+
+def _cases(paths: Sequence[str], given: Given, project: ProjectFile) -> tuple[Case, ...]:
+    """The cases that were asked for: by paths (which flags change), by flags alone, or by the project."""
+    from gradaudit.cli.spec_sources import load_specs
+    from gradaudit.rules import registry
+    from gradaudit.specs.flags import case_from_flags, overrides_from_flags
+
+    if paths or not any(given.values()):
+        return load_specs(paths, project, overrides_from_flags(given))
+    return (case_from_flags(given, registry.codes),)
+
+
+def _audited(cases: tuple[Case, ...], settings: Settings, quiet: bool) -> Report:
+    from gradaudit import pipeline
+    from gradaudit.cli.progress import Progress
+
+    with Progress(sys.stderr, shown=not quiet and sys.stderr.isatty()) as progress:
+        return pipeline.audit(cases, settings, progress.on)
+
+
+def _show(report: Report, name: str, color: Color, verbose: bool, quiet: bool) -> None:
+    """The report on standard output; `full` fits the terminal, and the line-wise format closes on standard error."""
+    from gradaudit.cli import report_formats
+
+    if name == FULL:
+        from gradaudit.reports.console import full
+
+        colors = color_system(color, sys.stdout, os.environ)
+        write(full.render(report, width=page_width(), color_system=colors, verbose=verbose))
+        return
+    write(report_formats.renderer(name)(report))
+    if report.interrupted or not quiet:
+        from gradaudit.reports.summary import summary
+
+        say(summary(report)[1])
+
+
+def _written(report: Report, files: Sequence[tuple[str, Path]]) -> bool:
+    """Write every report file that can be; whether any could not."""
+    from gradaudit.cli import report_formats
+
+    failed = False
+    for name, path in files:
+        try:
+            report_formats.write_file(report_formats.renderer(name)(report), path)
+        except AuditError as error:
+            say(str(error), prefix="error: ")
+            failed = True
+    return failed

@@ -1,0 +1,90 @@
+"""The report formats that are installed, and the files that `--report` writes."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from gradaudit import plugins
+from gradaudit.errors import AuditError, FlagError, PluginError
+
+if TYPE_CHECKING:
+    from gradaudit.records.report import Report
+
+GROUP = "gradaudit.reports"
+
+Renderer = Callable[["Report"], str]
+
+
+def names() -> tuple[str, ...]:
+    """The names of all formats, sorted."""
+    return plugins.names(GROUP)
+
+
+def known(name: str, flag: str) -> str:
+    """`name`, if it is a format; FlagError with the nearest ones otherwise."""
+    if name not in names():
+        close = difflib.get_close_matches(name.lower(), names(), n=1)
+        hint = f"; did you mean {close[0]}?" if close else "."
+        raise FlagError(f"{flag} {name!r}: no such format{hint} There are {', '.join(names())}")
+    return name
+
+
+def renderer(name: str) -> Renderer:
+    """The function that makes text of a report."""
+    found = plugins.get(GROUP, name)
+    if not callable(found):
+        raise PluginError(f"{GROUP}: {name!r} is a {type(found).__name__}; expected a function of a Report")
+    return cast(Renderer, found)
+
+
+def requested(arguments: Sequence[str]) -> tuple[tuple[str, Path], ...]:
+    """(format, path) of every `--report FORMAT=PATH`; FlagError where one cannot be written."""
+    wanted: list[tuple[str, Path]] = []
+    for argument in arguments:
+        name, equals, text = argument.partition("=")
+        if not equals or not text:
+            raise FlagError(f"--report {argument!r}: expected FORMAT=PATH, for example json=report.json")
+        path = Path(text)
+        known(name, "--report")
+        if path.is_dir():
+            raise FlagError(f"--report {argument!r}: {text!r} is a folder; name a file in it")
+        if not path.parent.is_dir():
+            raise FlagError(f"--report {argument!r}: there is no folder {str(path.parent)!r}; make it first")
+        if not os.access(path.parent, os.W_OK):
+            raise FlagError(f"--report {argument!r}: the folder {str(path.parent)!r} cannot be written to")
+        if any(path.resolve() == other.resolve() for _, other in wanted):
+            raise FlagError(f"--report {argument!r}: two reports go to the same file; give each its own")
+        wanted.append((name, path))
+    return tuple(wanted)
+
+
+def write_file(text: str, path: Path) -> None:
+    """Put `text` (UTF-8) at `path` as a whole or not at all: a temporary file beside it takes its place."""
+    try:
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as stream:
+                stream.write(text)
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.chmod(temporary, _mode(path))  # noqa: PTH101 - mkstemp hands out strings
+            os.replace(temporary, path)  # noqa: PTH105
+        except BaseException:
+            os.unlink(temporary)  # noqa: PTH108
+            raise
+    except OSError as error:
+        raise AuditError(f"the report {str(path)!r} cannot be written: {error.strerror or error}") from error
+
+
+def _mode(path: Path) -> int:
+    """The permissions of the file that is replaced, or those that a new file gets."""
+    if path.exists():
+        return path.stat().st_mode & 0o777
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask

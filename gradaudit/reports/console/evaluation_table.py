@@ -1,0 +1,125 @@
+"""One row for each evaluation: its errors in units of the tolerance, and the tolerance row that explains it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import groupby
+
+from rich.console import Console
+from rich.measure import measure_renderables
+from rich.table import Table
+from rich.text import Text
+
+from gradaudit.records.evaluation import EvaluationFailure
+from gradaudit.records.measurement import Measurement, Quantity
+from gradaudit.reports.console.styled import INDENT, add_name_column, add_number_column, safe, table
+from gradaudit.reports.evaluations import status
+from gradaudit.reports.findings import setting
+from gradaudit.reports.number_format import number, share
+
+Item = Measurement | EvaluationFailure
+
+NUMBERS = ("forward\ne/t", "\nULP", "gradient\ne/t", "\nULP", "unde-\ncided", "sum\n(exact)")
+"""Headers between the name of an evaluation and what explains it; the last may fold."""
+
+UNFOLDED = 24
+"""Words of a name up to this length are kept whole where the page allows it."""
+
+
+def evaluation_table(items: Sequence[Item], console: Console) -> tuple[Text, Table]:
+    """What all evaluations share, in words, and the table of what tells them apart.
+
+    `e/t` is the largest error in units of its tolerance, among the elements that the tolerance decides. The
+    items are expected in the order of dtype and scale; where these differ, each pair heads its own rows.
+    """
+    formulations = {item.key.formulation for item in items}
+    pairs = {(item.key.dtype, item.key.scale) for item in items}
+    shared = [*formulations] if len(formulations) == 1 else []
+    shared += [setting(dtype, scale) for dtype, scale in pairs if len(pairs) == 1]
+    rows: list[tuple[Text, ...]] = []
+    for (dtype, scale), group in groupby(items, key=lambda item: (item.key.dtype, item.key.scale)):
+        if len(pairs) > 1:
+            rows.append((safe((setting(dtype, scale), "bold")),))
+        for item in group:
+            cells = _measured(item) if isinstance(item, Measurement) else _failed(item)
+            rows.append((safe(_name(item, len(formulations) > 1)), *cells))
+    jacobian = any(isinstance(item, Measurement) and item.jacobian for item in items)
+    result = _laid_out(rows, jacobian, whole=True)
+    if measure_renderables(console, console.options, [result]).minimum > console.width - INDENT:
+        result = _laid_out(rows, jacobian, whole=False)
+    return safe(("evaluations ", "bold"), ", ".join(shared)), result
+
+
+def _laid_out(rows: Sequence[Sequence[Text]], jacobian: bool, *, whole: bool) -> Table:
+    """The rows as a table that keeps words and numbers `whole`, or that folds whatever is too wide."""
+    result = table()
+    longest = max(len(word) for name, *_ in rows for word in name.plain.split())
+    add_name_column(result, "evaluation", min(UNFOLDED, longest) if whole else None)
+    for header in NUMBERS:
+        named = header.replace("gradient", "Jacobian") if jacobian else header
+        add_number_column(result, named, no_wrap=whole and header != NUMBERS[-1])
+    add_name_column(result, "explained by")
+    for row in rows:
+        result.add_row(*row)
+    return result
+
+
+def _name(item: Item, with_formulation: bool) -> str:
+    key = item.key
+    parts = [key.subject, None if key.backend == key.subject else key.backend]
+    parts += [key.formulation if with_formulation else None, key.probe and f"probe {key.probe}"]
+    return " ".join(part for part in parts if part)
+
+
+def _measured(measurement: Measurement) -> list[Text]:
+    gradient = measurement.gradient or measurement.jacobian
+    cells = [_ratio(measurement.output), _ulp(measurement.output)]
+    if gradient is None:
+        return [*cells, *_dashes(len(NUMBERS) - len(cells)), _explained(measurement)]
+    undecided = measurement.output.undecided + gradient.undecided
+    elements = measurement.output.elements + gradient.elements
+    open_share = safe((share(undecided, elements), "yellow" if undecided else ""))
+    return [*cells, _ratio(gradient), _ulp(gradient), open_share, _sum(gradient), _explained(measurement)]
+
+
+def _failed(failure: EvaluationFailure) -> list[Text]:
+    style = "dim" if status(failure) == "skipped" else "bold red"
+    return [*_dashes(len(NUMBERS)), safe((failure.kind.replace("_", " "), style))]
+
+
+def _dashes(amount: int) -> list[Text]:
+    return [safe(("-", "dim")) for _ in range(amount)]
+
+
+def _ratio(measured: Quantity) -> Text:
+    sound = measured.beyond == 0 and measured.non_finite == 0
+    return safe((_shown(measured.max_error_over_tolerance), "" if sound else "bold red"))
+
+
+def _ulp(measured: Quantity) -> Text:
+    return safe(_shown(measured.max_ulp))
+
+
+def _shown(value: float) -> str:
+    return "-" if math.isnan(value) else number(value, 3)
+
+
+def _sum(measured: Quantity) -> Text:
+    sums = measured.sums
+    if sums is None:
+        return safe(("-", "dim"))
+    style = "" if sums.residual <= sums.tolerance else "bold red"
+    return safe((f"{number(sums.got, 3)} ({number(sums.expected, 3)})", style))
+
+
+def _explained(measurement: Measurement) -> Text:
+    explanation = measurement.explanation
+    if not explanation.explains:
+        quantities = (measurement.output, measurement.gradient, measurement.jacobian)
+        beyond = sum(measured.beyond for measured in quantities if measured is not None)
+        return safe((f"nothing: {beyond} beyond", "bold red"))
+    parts = [explanation.formulation]
+    if explanation.precision != "declared":
+        parts.append(explanation.precision)
+    return safe((", ".join(parts), "yellow" if explanation.weaker or explanation.looser else "green"))

@@ -1,0 +1,72 @@
+"""Findings worst first, each with the number that proves it and the next step; and what was not found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import groupby
+
+from rich.padding import Padding
+
+from gradaudit.records.evaluation import EvaluationFailure, EvaluationKey
+from gradaudit.records.finding import Finding, RuleSummary
+from gradaudit.records.report import CaseReport
+from gradaudit.reports.console.styled import SEVERITY_STYLES, indented, safe
+from gradaudit.reports.evaluations import ordered
+from gradaudit.reports.findings import about, evidence, expectation, place, unsaid
+
+
+def finding_list(case: CaseReport, rules: Mapping[str, RuleSummary]) -> Iterator[Padding]:
+    """The findings in the order of the report; neighbours of one rule share its name and its advice."""
+    for (code, severity, expected), group in groupby(case.findings, key=lambda f: (f.code, f.severity, f.expected)):
+        findings = list(group)
+        style = "dim" if expected else SEVERITY_STYLES.get(severity, "")
+        mark = " (expected)" if expected else ""
+        yield indented(safe((f"{severity} {code} {findings[0].name}{mark}", style)))
+        for finding in findings:
+            yield from _statement(finding, case, "dim" if expected else "")
+        if code in rules:
+            yield indented(
+                safe(("next: ", "dim" if expected else "bold"), (rules[code].advice, "dim" if expected else "")), 2
+            )
+
+
+def missing_list(case: CaseReport) -> Iterator[Padding]:
+    """The expectations that no finding met."""
+    for missing in case.missing:
+        yield indented(
+            safe(
+                ("expected, not found ", "bold red"),
+                f"{expectation(missing)}, as {place(missing.location)} asks for it",
+            )
+        )
+
+
+def failure_list(case: CaseReport, *, verbose: bool) -> Iterator[Padding]:
+    """Why evaluations returned nothing, where no finding says so; with `verbose` the details of all of them."""
+    execution = [finding for finding in case.findings if finding.code.startswith("RUN")]
+    for item in ordered(case):
+        if not isinstance(item, EvaluationFailure):
+            if verbose and item.captured:
+                yield indented(safe((f"{about(item.key)} printed ", "dim"), item.captured))
+            continue
+        named = about(item.key)
+        if not any(_covers(finding, item.key) for finding in execution):
+            yield indented(safe((f"{item.kind.replace('_', ' ')} ", "dim"), f"{named}: {item.message}"))
+        if verbose and item.detail:
+            yield indented(safe((f"{named}: details", "dim")))
+            for line in item.detail.splitlines():
+                yield indented(safe((line, "dim")), 2)
+
+
+def _statement(finding: Finding, case: CaseReport, style: str) -> Iterator[Padding]:
+    named = unsaid(finding)
+    elsewhere = "" if finding.location == case.case.source else f" ({place(finding.location)})"
+    yield indented(safe((f"{named}: " if named else "", "dim"), (f"{finding.message}{elsewhere}", style)), 2)
+    if numbers := evidence(finding):
+        yield indented(safe((numbers, "dim")), 3)
+
+
+def _covers(finding: Finding, key: EvaluationKey) -> bool:
+    """Whether the finding speaks of this evaluation, by itself or among others."""
+    fields = ("subject", "backend", "formulation", "dtype", "scale", "probe")
+    return all(getattr(finding, field) in (None, getattr(key, field)) for field in fields)

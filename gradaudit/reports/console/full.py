@@ -1,0 +1,115 @@
+"""The whole report for people: tables, small values, findings with their numbers and the next step."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping
+from typing import Literal
+
+from rich.console import Console, RenderableType
+
+from gradaudit.records.case import FunctionCall
+from gradaudit.records.finding import RuleSummary
+from gradaudit.records.report import CaseReport, Report
+from gradaudit.reports.console.evaluation_table import evaluation_table
+from gradaudit.reports.console.facts_lines import facts_lines
+from gradaudit.reports.console.finding_list import failure_list, finding_list, missing_list
+from gradaudit.reports.console.styled import SEVERITY_STYLES, indented, safe
+from gradaudit.reports.console.value_tables import value_tables
+from gradaudit.reports.evaluations import ordered
+from gradaudit.reports.findings import place
+from gradaudit.reports.number_format import quantity, shape
+from gradaudit.reports.summary import summary
+from gradaudit.reports.terminal import without_commands
+
+ColorSystem = Literal["standard", "256", "truecolor"]
+
+NEUTRAL = {
+    "temperature": 1.0,
+    "logit_scale": 1.0,
+    "label_smoothing": 0.0,
+    "weight": None,
+    "masked_classes": (),
+    "ignore_index": -100,
+}
+"""Values at which a parameter changes nothing that a reader would look for."""
+LISTED_ENTRIES = 6
+
+
+def render(
+    report: Report, *, width: int = 100, color_system: ColorSystem | None = None, verbose: bool = False
+) -> str:
+    """The report as lines of at most `width` characters, with ANSI colours where a `color_system` is given.
+
+    With `verbose` come the details of failures and what the subjects printed.
+    """
+    console = Console(
+        file=io.StringIO(),
+        width=width,
+        height=100,
+        force_terminal=color_system is not None,
+        color_system=color_system,
+        markup=False,
+        highlight=False,
+        emoji=False,
+        legacy_windows=False,
+        _environ={},
+    )
+    rules = {rule.code: rule for rule in report.rules}
+    with console.capture() as capture:
+        for case in report.cases:
+            for renderable in _case(case, rules, console, verbose):
+                console.print(renderable)
+            console.print()
+        level, text = summary(report)
+        console.print(safe((text, SEVERITY_STYLES.get(level, "bold green"))))
+    lines = (line.rstrip() for line in capture.get().splitlines())
+    return without_commands("".join(f"{line}\n" for line in lines))
+
+
+def _case(
+    report: CaseReport, rules: Mapping[str, RuleSummary], console: Console, verbose: bool
+) -> Iterator[RenderableType]:
+    case = report.case
+    yield safe(("── ", "dim"), (case.name, "bold"), ("  ", ""), (place(case.source), "dim"))
+    axes = case.axis[0] if len(case.axis) == 1 else list(case.axis)
+    scope = f"logits {shape(case.shape)}, class axis {axes}, upstream {case.upstream.kind}"
+    yield indented(safe(_call(case.function), ("; ", "dim"), scope))
+    if items := ordered(report):
+        shared, table = evaluation_table(items, console)
+        yield ""
+        yield indented(shared)
+        yield indented(table)
+    for values in value_tables(report, console):
+        yield ""
+        yield values
+    blocks = (
+        (line for facts in report.facts for line in facts_lines(facts)),
+        failure_list(report, verbose=verbose),
+        finding_list(report, rules),
+        missing_list(report),
+    )
+    for block in blocks:
+        for index, renderable in enumerate(block):
+            if index == 0:
+                yield ""
+            yield renderable
+
+
+def _call(function: FunctionCall) -> str:
+    given = [
+        f"{name}={_argument(value)}"
+        for name, value in function.parameters.items()
+        if name not in NEUTRAL or _plain(value) != NEUTRAL[name]
+    ]
+    return f"{function.name}({', '.join(given)})" if given else function.name
+
+
+def _plain(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _argument(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return f"[{len(value)} values]" if len(value) > LISTED_ENTRIES else str(list(value))
+    return quantity(value)

@@ -1,0 +1,158 @@
+"""Small results in full: forward and gradient by row, Jacobians side by side, with their sums."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import groupby
+
+import numpy as np
+from rich.console import Console, Group
+from rich.measure import measure_renderables
+from rich.padding import Padding
+from rich.table import Table
+
+from gradaudit.records.measurement import Measurement, Quantity
+from gradaudit.records.report import CaseReport
+from gradaudit.reports.console.cells import WORST_MARK, Cells
+from gradaudit.reports.console.styled import INDENT, add_name_column, add_number_column, indented, safe, table
+from gradaudit.reports.evaluations import ordered
+from gradaudit.reports.findings import setting
+from gradaudit.reports.small_arrays import Laid, exact_row_sum, is_small, laid_out, row_sum
+
+MAX_GROUPS = 6
+DIGITS = (6, 5, 4, 3, 2)
+"""Significant digits, most first: the first that fits the page is taken."""
+GAP = 3
+"""Blank columns between two matrices."""
+ENDLESS = 10_000
+"""A page so wide that nothing needs to fold."""
+
+Shown = tuple[str, Laid]
+
+
+def value_tables(case: CaseReport, console: Console) -> Iterator[Padding]:
+    """For a small case, the values of every evaluation beside the exact ones, dtype by dtype and scale by scale."""
+    if not is_small(case.case):
+        return
+    measurements = [item for item in ordered(case) if isinstance(item, Measurement)]
+    groups = [(key, list(group)) for key, group in groupby(measurements, key=lambda m: (m.key.dtype, m.key.scale))]
+    for (dtype, scale), group in groups[:MAX_GROUPS]:
+        heading = setting(dtype, scale)
+        forward = _shown(group, case, lambda m: m.output)
+        gradients = _shown(group, case, lambda m: m.gradient)
+        jacobians = _shown(group, case, lambda m: m.jacobian)
+        # One output a row: its single Jacobian row is the gradient.
+        gradients += [shown for shown in jacobians if shown[1].got.shape[0] == 1]
+        jacobians = [shown for shown in jacobians if shown[1].got.shape[0] > 1]
+        if forward:
+            yield _fitted(partial(_rows, f"forward {heading}", forward, sums=False), console)
+        if gradients:
+            yield _fitted(partial(_rows, f"gradient {heading}", gradients, sums=True), console)
+        if jacobians:
+            yield from _side_by_side(f"Jacobian {heading}", jacobians, console)
+    if groups:
+        yield indented(safe((f"{WORST_MARK} the largest error in units of its tolerance", "dim")))
+    if len(groups) > MAX_GROUPS:
+        left = len(groups) - MAX_GROUPS
+        yield indented(safe((f"values at {left} more pairs of dtype and scale stand in the JSON report", "dim")))
+
+
+def _shown(
+    group: Sequence[Measurement], case: CaseReport, quantity: Callable[[Measurement], Quantity | None]
+) -> list[Shown]:
+    several = len({measurement.key.formulation for measurement in group}) > 1
+    shown = []
+    for measurement in group:
+        laid = laid_out(quantity(measurement), case.case)
+        key = measurement.key
+        names = (key.subject, key.backend if key.backend != key.subject else None)
+        label = " ".join(filter(None, (*names, key.formulation if several else None, key.probe)))
+        if laid is not None:
+            shown.append((label, laid))
+    return shown
+
+
+def _rows(heading: str, shown: Sequence[Shown], digits: int, *, sums: bool) -> Table:
+    """One line for each row and evaluation, the exact one first."""
+    exact = shown[0][1]
+    _, rows, classes = exact.reference.shape
+    result = table(gap=0)  # a number brings the place of its mark along
+    add_name_column(result, heading)
+    if rows > 1:
+        add_number_column(result, "row ")
+    for index in range(classes):
+        add_number_column(result, f"[{index}] " if classes > 1 else "value ")
+    if sums:
+        add_number_column(result, "sum ")
+    cells = Cells(exact.reference, digits)
+    for row in range(rows):
+        label = [safe(f"{row} ")] if rows > 1 else []
+        total = [cells.total(exact_row_sum(exact.reference[0, row]))] if sums else []
+        result.add_row(safe(("exact", "bold")), *label, *map(cells.cell, exact.reference[0, row]), *total)
+        for name, laid in shown:
+            total = [cells.total(row_sum(laid.got[0, row]))] if sums else []
+            marked = map(cells.cell, laid.got[0, row], laid.worst[0, row])
+            result.add_row(safe(name), *label, *marked, *total)
+    return result
+
+
+def _side_by_side(heading: str, shown: Sequence[Shown], console: Console) -> Iterator[Padding]:
+    """The matrices of one row of logits after the other, as many abreast as the page is wide."""
+    exact = shown[0][1]
+    page = console.width - INDENT
+    rows = exact.reference.shape[1]
+    for row in range(rows):
+        yield indented(safe((heading + (f" row {row}" if rows > 1 else ""), "bold")))
+        for digits in DIGITS:
+            cells = Cells(exact.reference[:, row], digits)
+            matrices = [_matrix("exact", exact.reference[:, row], None, cells)]
+            matrices += [_matrix(name, laid.got[:, row], laid.worst[:, row], cells) for name, laid in shown]
+            widths = [_width(matrix, console) for matrix in matrices]
+            if max(widths) <= page:
+                break
+        abreast: list[Group] = []
+        used = 0
+        for matrix, width in zip(matrices, widths, strict=True):
+            if abreast and used + GAP + width > page:
+                yield _abreast(abreast)
+                abreast, used = [], 0
+            used += width + (GAP if abreast else 0)
+            abreast.append(matrix)
+        yield _abreast(abreast)
+
+
+def _matrix(name: str, entries: np.ndarray, worst: np.ndarray | None, cells: Cells) -> Group:
+    """Outputs down, logits across; sums over the logits at the right, over the outputs below."""
+    total = exact_row_sum if worst is None else row_sum
+    marks = np.zeros(entries.shape, dtype=bool) if worst is None else worst
+    result = table(gap=0)  # a number brings the place of its mark along
+    add_name_column(result, "output")
+    for index in range(entries.shape[1]):
+        add_number_column(result, f"d[{index}] ")
+    add_number_column(result, "sum ")
+    for index, (row, marked) in enumerate(zip(entries, marks, strict=True)):
+        result.add_row(safe(f"[{index}]"), *map(cells.cell, row, marked), cells.total(total(row)))
+    columns = [total(column) for column in entries.T]
+    result.add_row(safe(("sum", "bold")), *map(cells.total, columns), cells.total(total(entries.reshape(-1))))
+    return Group(safe((name, "bold")), result)
+
+
+def _abreast(matrices: Sequence[Group]) -> Padding:
+    grid = Table.grid(padding=(0, GAP, 0, 0))
+    grid.add_row(*matrices)
+    return indented(grid)
+
+
+def _fitted(build: Callable[[int], Table], console: Console) -> Padding:
+    """The table with the most digits that the page has room for, and with the fewest where it has for none."""
+    for digits in DIGITS:
+        result = build(digits)
+        if _width(result, console) <= console.width - INDENT:
+            break
+    return indented(result)
+
+
+def _width(renderable: Group | Table, console: Console) -> int:
+    """The width it would take on an endless page (Rich clips a measurement to the page it is given)."""
+    return measure_renderables(console, console.options.update(max_width=ENDLESS), [renderable]).maximum

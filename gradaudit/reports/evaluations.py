@@ -1,0 +1,72 @@
+"""The evaluations of a case in one order, what was measured and what failed together, and their counts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gradaudit.records.evaluation import EvaluationFailure
+from gradaudit.records.finding import SEVERITIES
+from gradaudit.records.measurement import Measurement
+from gradaudit.records.report import CaseReport, Report
+
+
+def ordered(report: CaseReport) -> tuple[Measurement | EvaluationFailure, ...]:
+    """Every evaluation of a case as the spec orders them: by dtype, scale, formulation, backend, subject, probe."""
+    case = report.case
+
+    def order(item: Measurement | EvaluationFailure) -> tuple[object, ...]:
+        key = item.key
+        return (
+            _rank(case.dtypes, key.dtype),
+            _rank(case.scale, key.scale),
+            _rank(case.formulations, key.formulation),
+            _rank(case.backends, key.backend),
+            key.dtype,
+            key.scale,
+            key.formulation,
+            key.backend,
+            key.subject,
+            key.probe or "",
+        )
+
+    return tuple(sorted((*report.measurements, *report.failures), key=order))
+
+
+def status(item: Measurement | EvaluationFailure) -> str:
+    """ "evaluated", "failed", or "skipped" where the subject has no such evaluation to offer."""
+    if isinstance(item, Measurement):
+        return "evaluated"
+    return "skipped" if item.kind == "unsupported" else "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many of each there are. Findings by severity, all of them and those that the specs expect."""
+
+    cases: int
+    evaluations: int
+    failures: int
+    skipped: int
+    findings: dict[str, int]
+    expected: dict[str, int]
+    missing_expectations: int
+
+
+def counts(report: Report) -> Counts:
+    """The counts of a whole report; `evaluations` holds the failed and the skipped too."""
+    statuses = [status(item) for case in report.cases for item in ordered(case)]
+    findings = [finding for case in report.cases for finding in case.findings]
+    return Counts(
+        cases=len(report.cases),
+        evaluations=len(statuses),
+        failures=statuses.count("failed"),
+        skipped=statuses.count("skipped"),
+        findings={level: sum(f.severity == level for f in findings) for level in reversed(SEVERITIES)},
+        expected={level: sum(f.severity == level and f.expected for f in findings) for level in reversed(SEVERITIES)},
+        missing_expectations=sum(len(case.missing) for case in report.cases),
+    )
+
+
+def _rank(values: Sequence[object], value: object) -> int:
+    return values.index(value) if value in values else len(values)

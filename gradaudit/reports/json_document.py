@@ -1,0 +1,212 @@
+"""The JSON report: every fact of the Report record, sorted, as valid JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from gradaudit.records.case import Case, InlineArray, Upstream
+from gradaudit.records.evaluation import EvaluationFailure
+from gradaudit.records.measurement import HISTOGRAM_EDGES, Measurement, Quantity
+from gradaudit.records.report import SCHEMA_VERSION, CaseReport, Environment, Report
+from gradaudit.reports.evaluations import counts, ordered, status
+
+LISTED_VALUES = 4096
+"""Inline arrays up to this many elements stand in the report; of larger ones the shape does."""
+
+Document = dict[str, object]
+
+
+def render(report: Report) -> str:
+    """The document as text: keys sorted, indented by 2, ASCII (which no terminal can stumble over)."""
+    return json.dumps(document(report), indent=2, sort_keys=True, allow_nan=False) + "\n"
+
+
+def document(report: Report) -> Document:
+    """The report as dictionaries, lists, strings, numbers and None.
+
+    Non-finite floats are the strings "NaN", "Infinity" and "-Infinity". Fields may be added within one
+    `schema_version`; none is renamed or removed.
+    """
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "tool": {"name": "gradaudit", "version": report.version},
+        "environment": _environment(report.environment),
+        "command": list(report.command),
+        "exit_status": report.exit_status,
+        "interrupted": report.interrupted,
+        "counts": _plain(dataclasses.asdict(counts(report))),
+        "histogram_edges": _plain(HISTOGRAM_EDGES),
+        "cases": [_case(case) for case in report.cases],
+        "rules": {
+            rule.code: {
+                "name": rule.name,
+                "severity": rule.severity,
+                "summary": rule.summary,
+                "advice": rule.advice,
+            }
+            for rule in report.rules
+        },
+    }
+
+
+def _environment(environment: Environment) -> Document:
+    backends = [
+        {**_fields(state), "versions": dict(state.versions), "details": dict(state.details)}
+        for state in environment.backends
+    ]
+    return {**_fields(environment), "versions": dict(environment.versions), "backends": backends}
+
+
+def _case(report: CaseReport) -> Document:
+    case = report.case
+    return {
+        "name": case.name,
+        "source": _fields(case.source),
+        "function": {"name": case.function.name, **_mapping(case.function.parameters)},
+        "shape": list(case.shape),
+        "axis": list(case.axis),
+        "logits": _array(case.logits),
+        "targets": _array(case.targets),
+        "upstream": _upstream(case.upstream),
+        "device": case.device,
+        "matrix": _matrix(case),
+        "ignore": list(case.ignore),
+        "expect": [_fields(expected) for expected in case.expect],
+        "facts": [_fields(facts) for facts in report.facts],
+        "evaluations": [
+            _measured(item, case) if isinstance(item, Measurement) else _failed(item, case)
+            for item in ordered(report)
+        ],
+        "findings": [_fields(finding) for finding in report.findings],
+        "missing_expectations": [_fields(missing) for missing in report.missing],
+    }
+
+
+def _matrix(case: Case) -> Document:
+    return {
+        "backends": list(case.backends),
+        "backends_named": case.backends_named,
+        "formulations": list(case.formulations),
+        "dtypes": list(case.dtypes),
+        "scale": _plain(case.scale),
+    }
+
+
+def _measured(measurement: Measurement, case: Case) -> Document:
+    explanation = measurement.explanation
+    return {
+        **_unmeasured(case),
+        **_fields(measurement.key),
+        "status": status(measurement),
+        "profile": _fields(measurement.profile),
+        "seconds": _plain(measurement.seconds),
+        "loss_dtype": measurement.output.dtype,
+        "upstream": measurement.upstream,
+        "formulation_needed": explanation.formulation if explanation.explains else None,
+        "precision_needed": explanation.precision if explanation.explains else None,
+        "explanation": _fields(explanation),
+        "loss": _quantity(measurement.output),
+        "gradient": _quantity(measurement.gradient),
+        "jacobian": _quantity(measurement.jacobian),
+        "values": {
+            "loss": _values(measurement.output),
+            "gradient": _values(measurement.gradient),
+            "jacobian": _values(measurement.jacobian),
+        },
+        "diagnoses": [
+            {"fault": diagnosis.fault, "evidence": _mapping(dict(diagnosis.evidence))}
+            for diagnosis in measurement.diagnoses
+        ],
+        "captured": measurement.captured,
+    }
+
+
+def _failed(failure: EvaluationFailure, case: Case) -> Document:
+    return {
+        **_unmeasured(case),
+        **_fields(failure.key),
+        "status": status(failure),
+        "failure": {"kind": failure.kind, "message": failure.message, "detail": failure.detail},
+    }
+
+
+def _unmeasured(case: Case) -> Document:
+    """Every field that only a measurement fills, so that all evaluations have the same ones."""
+    return {
+        "profile": None,
+        "seconds": None,
+        "loss_dtype": None,
+        "upstream": case.upstream.kind,
+        "formulation_needed": None,
+        "precision_needed": None,
+        "explanation": None,
+        "loss": None,
+        "gradient": None,
+        "jacobian": None,
+        "values": {"loss": None, "gradient": None, "jacobian": None},
+        "diagnoses": [],
+        "captured": "",
+        "failure": None,
+    }
+
+
+def _quantity(measured: Quantity | None) -> Document | None:
+    if measured is None:
+        return None
+    sums = measured.sums
+    return {
+        **_fields(measured, leave_out=("name", "values")),
+        "sum": None if sums is None else _plain(sums.got),
+        "sum_expected": None if sums is None else _plain(sums.expected),
+        "sum_tolerance": None if sums is None else _plain(sums.tolerance),
+        "undecided_share": measured.undecided / measured.elements if measured.elements else 0.0,
+        "vacuous_share": measured.vacuous / measured.elements if measured.elements else 0.0,
+    }
+
+
+def _values(measured: Quantity | None) -> Document | None:
+    return None if measured is None or measured.values is None else _fields(measured.values)
+
+
+def _array(source: object) -> Document | None:
+    if source is None:
+        return None
+    if isinstance(source, InlineArray):
+        listed = source.values if source.values.size <= LISTED_VALUES else None
+        return {"kind": "inline", "shape": list(source.values.shape), "values": _plain(listed)}
+    kind = type(source).__name__.removesuffix("Array").lower()
+    return {"kind": kind, **_fields(source)}
+
+
+def _upstream(upstream: Upstream) -> Document:
+    return {"kind": upstream.kind, "source": _array(upstream.source)}
+
+
+def _fields(record: object, leave_out: tuple[str, ...] = ()) -> Document:
+    """The fields of a record by name, nested records as dictionaries."""
+    names = (field.name for field in dataclasses.fields(record))  # type: ignore[arg-type]
+    return {name: _plain(getattr(record, name)) for name in names if name not in leave_out}
+
+
+def _mapping(values: Mapping[str, object]) -> Document:
+    return {str(key): _plain(value) for key, value in values.items()}
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, np.ndarray | np.generic):
+        # ml_dtypes scalars survive tolist(), and JSON knows only Python's own numbers.
+        value = value.tolist() if value.dtype.kind in "biufU" else value.astype(np.float64).tolist()
+    if isinstance(value, float) and not math.isfinite(value):
+        value = "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    elif isinstance(value, Mapping):
+        value = _mapping(value)
+    elif isinstance(value, tuple | list):
+        value = [_plain(entry) for entry in value]
+    elif dataclasses.is_dataclass(value):
+        value = _fields(value)
+    return value if isinstance(value, str | int | float | list | dict | None) else str(value)

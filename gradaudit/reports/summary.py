@@ -1,0 +1,53 @@
+"""The closing line: how many of each, and what the exit status says."""
+
+from __future__ import annotations
+
+from gradaudit.records.finding import SEVERITIES
+from gradaudit.records.report import Report
+from gradaudit.reports.evaluations import Counts, counts
+from gradaudit.reports.number_format import count
+
+EXIT_MEANINGS = {
+    0: "nothing at or above --fail-on beyond what is expected",
+    1: "findings, or an expected finding that is absent",
+    2: "the request is wrong",
+    3: "something that was asked for could not be audited",
+    130: "interrupted",
+}
+
+
+def summary(report: Report) -> tuple[str, str]:
+    """The severity that colours the line ("" where nothing is wrong), and the line."""
+    counted = counts(report)
+    parts = [count(counted.cases, "case"), _evaluations(counted), _findings(counted)]
+    if counted.missing_expectations:
+        parts.append(f"{count(counted.missing_expectations, 'expected finding')} not found")
+    interrupted = "interrupted; what was done until then: " if report.interrupted else ""
+    meaning = EXIT_MEANINGS.get(report.exit_status, "unknown")
+    text = f"{interrupted}{', '.join(parts)}; exit status {report.exit_status}: {meaning}"
+    return "error" if report.exit_status else _highest(counted), text
+
+
+def _evaluations(counted: Counts) -> str:
+    apart = [f"{counted.failures} failed"] if counted.failures else []
+    apart += [f"{counted.skipped} not offered by the backend"] if counted.skipped else []
+    return count(counted.evaluations, "evaluation") + (f" ({', '.join(apart)})" if apart else "")
+
+
+def _findings(counted: Counts) -> str:
+    if not any(counted.findings.values()):
+        return "no findings"
+    parts = []
+    for severity in reversed(SEVERITIES):
+        found, expected = counted.findings[severity], counted.expected[severity]
+        if found:
+            parts.append(count(found, severity) + (f" ({expected} expected)" if expected else ""))
+    return ", ".join(parts)
+
+
+def _highest(counted: Counts) -> str:
+    """The highest severity that no spec expects."""
+    for severity in reversed(SEVERITIES):
+        if counted.findings[severity] > counted.expected[severity]:
+            return severity
+    return ""

@@ -1,0 +1,136 @@
+"""explain, rules, backends, validate, schema, --version, and help."""
+
+import json
+
+import jsonschema
+import pytest
+
+from gradaudit import __version__, pipeline
+from gradaudit.records.evaluation import BackendState
+from gradaudit.rules import registry
+
+SPEC = "version: 1\nfunction: softmax\nlogits: [1, 2]\n"
+
+
+def test_version(cli):
+    assert cli("--version").out == f"gradaudit {__version__}\n"
+
+
+def test_help_lists_every_command_with_a_whole_sentence(cli):
+    out = cli("--help").out
+    for name in ("check", "explain", "rules", "backends", "validate", "schema"):
+        (line,) = [line for line in out.splitlines() if line.startswith(f"  {name} ")]
+        assert line.endswith("."), line
+        assert not line.endswith("..."), line
+
+
+def test_no_command_shows_the_help_and_exits_2(cli):
+    outcome = cli()
+    assert (outcome.status, outcome.out) == (2, "")
+    assert outcome.err.startswith("Usage: gradaudit")
+
+
+def test_an_unknown_command_is_2_with_a_suggestion(cli):
+    outcome = cli("chek")
+    assert outcome.status == 2
+    assert outcome.err.startswith("error: No such command 'chek'. Did you mean 'check'")
+
+
+@pytest.mark.parametrize("name", ["CAN101", "can101", "summed-outputs-cancel"])
+def test_explain_by_code_or_name(cli, name):
+    outcome = cli("explain", name)
+    assert outcome.status == 0
+    assert outcome.out.startswith("CAN101 summed-outputs-cancel (warning)\ncancellation: digits that cancelled\n")
+    for title in ("What it flags", "The mathematics", "What fires it", "What does not", "What to do"):
+        assert f"\n\n{title}\n  " in outcome.out
+
+
+def test_every_rule_can_be_explained_within_the_page(cli):
+    for code in registry.codes():
+        outcome = cli("explain", code)
+        assert outcome.status == 0
+        assert outcome.out.startswith(f"{code} ")
+        prose = outcome.out.split("The mathematics")[0]
+        assert max(map(len, prose.splitlines())) <= 100
+
+
+def test_explain_suggests(cli):
+    outcome = cli("explain", "CAN110")
+    assert (outcome.status, outcome.out) == (2, "")
+    assert "did you mean CAN10" in outcome.err
+
+
+def test_rules_lists_all(cli):
+    out = cli("rules").out
+    assert [line.split()[0] for line in out.splitlines() if line.startswith("  ") and line[2:5].isupper()] == [
+        *registry.codes()
+    ]
+    assert max(map(len, out.splitlines())) <= 100
+
+
+def test_rules_as_json(cli):
+    found = json.loads(cli("rules", "--output-format", "json").out)
+    assert [rule["code"] for rule in found] == [*registry.codes()]
+    assert set(found[0]) == {
+        *("code", "name", "severity", "family", "summary", "why", "formula", "source", "fires", "silent", "advice")
+    }
+
+
+@pytest.fixture
+def states(monkeypatch):
+    found = (
+        BackendState("numpy", True, "2.4.6", "3.11.9", (("numpy", "2.4.6"),), 1, False),
+        BackendState("mxnet", False, reason="no module named\n::error::mxnet", remedy="install it into Python 3.8"),
+    )
+    monkeypatch.setattr(pipeline, "backend_states", lambda _settings: found)
+    return found
+
+
+def test_backends_says_what_is_there_and_how_to_get_what_is_not(cli, states):
+    outcome = cli("backends")
+    assert outcome.status == 0
+    assert outcome.out == (
+        "numpy  2.4.6\n"
+        "       Python 3.11.9, 1 thread, keeps subnormal numbers\n"
+        "mxnet  missing: no module named\\n::error::mxnet\n"
+        "       to get it: install it into Python 3.8\n"
+    )
+
+
+def test_backends_as_json(cli, states):
+    found = json.loads(cli("backends", "--output-format", "json").out)
+    assert [(state["name"], state["available"], state["versions"]) for state in found] == [
+        ("numpy", True, {"numpy": "2.4.6"}),
+        ("mxnet", False, {}),
+    ]
+
+
+def test_validate_reads_every_path(cli, tmp_path):
+    (tmp_path / "good.yaml").write_text(SPEC)
+    (tmp_path / "bad.yaml").write_text(SPEC.replace("softmax", "sofmax"))
+    (tmp_path / "worse.yaml").write_text("version: [\n")
+    outcome = cli("validate", "good.yaml", "bad.yaml", "worse.yaml", "other.txt")
+    assert outcome.status == 2
+    assert outcome.out == "good.yaml: 1 valid case\n"
+    assert [line.split(": ")[:2] for line in outcome.err.splitlines()] == [
+        ["error", "bad.yaml:2:11"],
+        ["error", "worse.yaml:2:1"],
+        ["error", "there is no file 'other.txt'"],
+    ]
+
+
+def test_validate_without_paths_finds_what_check_would(cli, tmp_path):
+    (tmp_path / "a.gradaudit.yaml").write_text(SPEC)
+    outcome = cli("validate")
+    assert (outcome.status, outcome.out) == (0, "a.gradaudit.yaml: 1 valid case\n")
+
+
+@pytest.mark.parametrize("of", ["spec", "report"])
+def test_schemas_are_schemas(cli, of):
+    document = json.loads(cli("schema", of).out)
+    jsonschema.Draft202012Validator.check_schema(document)
+    assert document["title"] == f"gradaudit {of}"
+
+
+def test_the_schema_of_specs_is_the_default(cli):
+    assert cli("schema").out == cli("schema", "spec").out

@@ -1,0 +1,45 @@
+"""One finding a line."""
+
+from dataclasses import replace
+
+from gradaudit.records.finding import Finding
+from gradaudit.records.location import Location
+from gradaudit.reports.concise import render
+from tests.reports import sample_report
+
+
+def test_lines(friendly_report, snapshot):
+    snapshot("concise.txt", render(friendly_report))
+
+
+def test_one_physical_line_for_each_finding_and_missing_expectation(report):
+    findings = sum(len(case.findings) + len(case.missing) for case in report.cases)
+    text = render(report)
+    assert text.endswith("\n")
+    assert len(text.splitlines()) == text.count("\n") == findings
+
+
+def test_nothing_found_is_an_empty_text(friendly_report):
+    case = replace(friendly_report.cases[0], findings=(), missing=())
+    assert render(replace(friendly_report, cases=(case,))) == ""
+
+
+def test_a_name_that_the_message_leaves_out_follows_it():
+    finding = Finding(
+        "DIV301",
+        "beyond-tolerance",
+        "error",
+        "torch is off by 3 tolerances",
+        Location("<command line>"),
+        subject="losses.py:Mine",
+        backend="torch",
+        formulation="fused",
+        dtype="float16",
+        scale=10.0,
+        probe="one-hot",
+    )
+    report = sample_report.sample_report(replace(sample_report.forum_case(), findings=(finding,)))
+    assert render(report) == (
+        "<command line>: DIV301 torch is off by 3 tolerances "
+        "[losses.py:Mine fused float16 at scale 10 probe one-hot]\n"
+    )
