@@ -148,7 +148,7 @@ class TestSpecialValuesDiffer:
     def test_is_an_error_on_the_case_s_own_inputs(self) -> None:
         (finding,) = found(DIV305, measurement(gradient=self.wrong))
         assert finding.message == (
-            "numpy fused float32: 2 of 3 elements of the gradient differ from the value due at special inputs: "
+            "numpy fused float32: 2 of 3 elements of the gradient not the value due at special inputs: "
             "gradient[2] is nan, due is 0"
         )
         assert finding.severity == "error"

@@ -28,3 +28,21 @@ def test_each_evaluation_is_named_once() -> None:
     both = [measurement(diagnoses=named), measurement(key=key(dtype="float16"), diagnoses=named)]
     assert [finding.dtype for finding in found(BUG461, *both)] == ["float32", "float16"]
     assert [finding.evidence["row"] for finding in found(BUG463, *both)] == [2, 2]
+
+
+@pytest.mark.parametrize(
+    ("formulation", "named"),
+    [("unfused", [BUG461]), ("unshifted", [BUG463]), ("fused", [BUG461, BUG463])],
+)
+def test_of_two_faults_that_fit_the_declared_formulation_s_own_is_named(
+    formulation: str, named: list[object]
+) -> None:
+    both = (diagnosis("unfused-logarithm", row=1), diagnosis("missing-max-shift", row=1))
+    ambiguous = measurement(key=key(formulation=formulation), diagnoses=both)
+    assert [rule for rule in (BUG461, BUG463) if found(rule, ambiguous)] == named
+
+
+@pytest.mark.parametrize("formulation", ["unfused", "unshifted"])
+@RULES
+def test_a_fault_that_fits_alone_is_named_whatever_the_formulation(rule: object, formulation: str) -> None:
+    assert len(found(rule, measurement(key=key(formulation=formulation), diagnoses=(diagnosis(rule.name),)))) == 1

@@ -54,20 +54,16 @@ RULE = Rule(
     source="docs/numerics.md, sections 2 (log p_j) and 8c (rows for the admissible formulations)",
     fires="""
         version: 1
-        name: sixty is subtracted from sixty
-        function: log_softmax
-        logits: [[60.1, 60.2, 60.3], [61.7, 61.2, 60.3], [62.1, 62.9, 62.4], [63.3, 63.1, 63.7]]
-        upstream: random
-        formulations: [unshifted]
-        backends: [numpy]
+        name: the backward pass of torch's logsumexp takes exp(x - logsumexp)
+        function: logsumexp
+        logits: [[10000.1, 10000.2, 10000.3], [10000.0, 10001.5, 10002.25]]
+        backends: [torch]
     """,
     silent="""
         version: 1
         name: the largest logit is subtracted first
-        function: log_softmax
-        logits: [[60.1, 60.2, 60.3], [61.7, 61.2, 60.3], [62.1, 62.9, 62.4], [63.3, 63.1, 63.7]]
-        upstream: random
-        formulations: [fused]
+        function: logsumexp
+        logits: [[10000.1, 10000.2, 10000.3], [10000.0, 10001.5, 10002.25]]
         backends: [numpy]
     """,
     advice=(

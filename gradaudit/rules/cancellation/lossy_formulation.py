@@ -46,30 +46,28 @@ RULE = Rule(
     """,
     formula="""
         rows are tried tightest first, and one row must explain every element of the evaluation
-        log(softmax(x))_j: relative error of p_j, + eta/p_j once p_j is subnormal
+        log(softmax(x))_j: relative error of p_j, with u_s once p_j was stored, + eta/p_j if it is subnormal
         shifted:           u t_j + sigma + u |log p_j|
         fires where the shifted row fails to explain some element and a looser one explains all
     """,
     source="docs/numerics.md, sections 8b (admissible formulations) and 8c (their rows)",
     fires="""
         version: 1
-        name: the logarithm of a subnormal probability
-        function: cross_entropy
-        logits: [[10.5, 0.0], [10.7, 0.0], [10.9, 0.0], [11.0, 0.0]]
-        targets: [1, 1, 1, 1]
-        dtypes: [float16]
+        name: the logarithm of probabilities that were rounded first
+        function: log_softmax
+        logits: [[2.0, 0.0], [2.5, 0.0], [3.0, 0.0], [3.5, 0.0]]
+        upstream: {random: {seed: 1}}
         formulations: [unfused]
         backends: [torch]
     """,
     silent="""
         version: 1
-        name: the same through log_softmax
-        function: cross_entropy
-        logits: [[10.5, 0.0], [10.7, 0.0], [10.9, 0.0], [11.0, 0.0]]
-        targets: [1, 1, 1, 1]
-        dtypes: [float16]
-        formulations: [log_softmax]
-        backends: [numpy]
+        name: one fused function
+        function: log_softmax
+        logits: [[2.0, 0.0], [2.5, 0.0], [3.0, 0.0], [3.5, 0.0]]
+        upstream: {random: {seed: 1}}
+        formulations: [fused]
+        backends: [torch]
     """,
     advice=(
         "Use the fused function, or log_softmax followed by the negative log-likelihood; the message names the "

@@ -1,0 +1,46 @@
+"""The examples of every rule, through the real pipeline and the real backends, in one audit."""
+
+import textwrap
+
+import pytest
+
+from gradaudit import pipeline
+from gradaudit.records.report import CaseReport
+from gradaudit.rules import registry
+from gradaudit.rules.interface import Rule
+from gradaudit.specs import loading
+
+EXAMPLES = tuple(
+    (rule, kind, spec)
+    for rule in registry.rules()
+    for kind, spec in (("fires", rule.fires), ("silent", rule.silent))
+    if spec is not None
+)
+
+Reports = dict[tuple[str, str], CaseReport]
+
+
+@pytest.fixture(scope="module")
+def reports() -> Reports:
+    cases = []
+    for rule, kind, spec in EXAMPLES:
+        cases += loading.load_text(textwrap.dedent(spec), f"{rule.code}.{kind}.yaml", known_codes=registry.codes)
+    assert len(cases) == len(EXAMPLES), "an example is one case"
+    report = pipeline.audit(tuple(cases), pipeline.Settings())
+    keys = [(rule.code, kind) for rule, kind, _ in EXAMPLES]
+    return dict(zip(keys, report.cases, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("rule", "kind"),
+    [(rule, kind) for rule, kind, _ in EXAMPLES],
+    ids=[f"{rule.code}-{kind}" for rule, kind, _ in EXAMPLES],
+)
+def test_an_example_does_what_it_says(reports: Reports, rule: Rule, kind: str) -> None:
+    report = reports[rule.code, kind]
+    assert report.failures == ()
+    assert report.measurements
+    found = {finding.code for finding in report.findings}
+    assert (rule.code in found) is (kind == "fires")
+    errors = {finding.code for finding in report.findings if finding.severity == "error"}
+    assert errors <= {rule.code}, "an example shows its own fault and no other"
