@@ -31,6 +31,10 @@ class Algebra(Protocol[N]):
         """Floats taken as exact."""
         ...
 
+    def parameter(self, value: float) -> N:
+        """A parameter of the function, exact but for a candidate's rounding of it."""
+        ...
+
     def charged(self, a: N, roundings: int) -> N:
         """`a` after so many more roundings by a candidate, relative to its value; `a` itself in exact algebras."""
         ...

@@ -97,6 +97,13 @@ class BallAlgebra:
         factor = phi(roundings * self.arithmetic.u_operation)
         return Ball(self, a.mid, np.abs(a.mid) * factor + np.asarray(a.rad) * (1.0 + factor), a.rows)
 
+    def parameter(self, value: float) -> Ball:
+        """A number of the function's parameters, which a candidate rounds to the dtype it returns."""
+        if self.encloses:
+            return self.exact(value)
+        u = max(self.arithmetic.u_operation, self.arithmetic.u_result)
+        return Ball(self, np.asarray(value, dtype=np.float64), np.asarray(u * abs(value)))
+
     def exp(self, a: Ball, *, stored: bool = True) -> Ball:
         """Exponential; where `a` is a log-softmax, the exponentials of its rows are at hand.
 
@@ -224,19 +231,23 @@ class BallAlgebra:
 
     def _log1p_radius(self, z: Ball) -> np.ndarray:
         """Error of log1p(rest): its condition number is at most 1, so a small loss keeps its digits."""
-        rows = self.exponentials(z)
+        rows, shift = self.exponentials(z), self.exponent_errors(z).shift
         moved = self._rest_radius(z)
+        # Against the largest weight's own 1, the error that the row's exponents share does not cancel.
+        moved = moved + (rows.rest + moved) * np.expm1(shift)
         with np.errstate(invalid="ignore", divide="ignore"):
             argument = np.where(moved < 1.0 + rows.rest, moved / (1.0 + rows.rest - moved), np.inf)
         return argument + self.arithmetic.l * (rows.log_total + argument) + self.arithmetic.eta
 
 
 def _product_radius(a: Ball, b: Ball) -> Radius:
-    if isinstance(a.rad, float) and a.rad == 0.0:
-        return 0.0 if isinstance(b.rad, float) and b.rad == 0.0 else np.abs(a.mid) * b.rad
-    if isinstance(b.rad, float) and b.rad == 0.0:
-        return np.abs(b.mid) * a.rad
-    return np.abs(a.mid) * b.rad + (np.abs(b.mid) + b.rad) * a.rad
+    # 0 * inf is a NaN here, and becomes an infinite radius where the tolerance is finished.
+    with np.errstate(invalid="ignore", over="ignore"):
+        if isinstance(a.rad, float) and a.rad == 0.0:
+            return 0.0 if isinstance(b.rad, float) and b.rad == 0.0 else np.abs(a.mid) * b.rad
+        if isinstance(b.rad, float) and b.rad == 0.0:
+            return np.abs(b.mid) * a.rad
+        return np.abs(a.mid) * b.rad + (np.abs(b.mid) + b.rad) * a.rad
 
 
 def _nan_to_infinite(rad: np.ndarray) -> np.ndarray:

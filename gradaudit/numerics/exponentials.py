@@ -69,12 +69,14 @@ class ExponentErrors:
     """What the candidate's exponents and sums may be off by.
 
     `linear` [rows, 1]: where it is not None, the growth exp(E_j) - 1 of exponent j is at most linear * t_j and
-    `error` is None; else `error` [rows, n] holds E_j. `sigma` [rows, 1] is the relative error of the row's sum,
+    `error` is None; else `error` [rows, n] holds E_j. `shift` is the absolute error of the largest logit, which all
+    exponents of a row share and which `error` leaves out. `sigma` [rows, 1] is the relative error of the row's sum,
     `alpha` [rows, 1] the absolute error of its logarithm plus what the shift adds.
     """
 
     linear: np.ndarray | None
     error: np.ndarray | None
+    shift: np.ndarray | float
     sigma: np.ndarray
     alpha: np.ndarray
 
@@ -104,7 +106,7 @@ def exponent_errors(rows: RowExponentials, delta: np.ndarray | float, arithmetic
     sigma = phi(weighted + height * arithmetic.u_sum + floor + arithmetic.u_statistics)
     logarithm = rows.log_total + shift + sigma
     alpha = sigma + (arithmetic.l_statistics + arithmetic.u_statistics) * logarithm
-    return ExponentErrors(linear, error, sigma, alpha)
+    return ExponentErrors(linear, error, shift, sigma, alpha)
 
 
 def grown(rows: RowExponentials, errors: ExponentErrors, factors: np.ndarray | float) -> np.ndarray:

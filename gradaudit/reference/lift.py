@@ -82,10 +82,10 @@ class Lift(Generic[N]):
         z, factor = m.exact(block.logits), None
         # A candidate rounds each of the two numbers to its dtype, or takes the reciprocal first.
         if p.logit_scale != 1.0:
-            scale = m.charged(m.exact(p.logit_scale), 1)
+            scale = m.parameter(p.logit_scale)
             z, factor = z * scale, scale
         if p.temperature != 1.0:
-            temperature = m.charged(m.exact(p.temperature), 1)
+            temperature = m.parameter(p.temperature)
             z = z / temperature
             factor = m.exact(1.0) / temperature if factor is None else factor / temperature
         return z, factor
@@ -123,6 +123,6 @@ class Lift(Generic[N]):
             own = own if weight is None else own * m.exact(weight)
         if eps == 0.0:
             return Targets(None, None, own)
-        spread = m.exact(eps) / m.exact(float(classes)) * m.exact(counted if weight is None else counted * weight)
-        # A candidate rounds eps itself, and may apply the weights before or after the smoothing.
-        return Targets(None, None, m.charged((m.exact(1.0) - m.exact(eps)) * own + spread, 2))
+        spread = m.parameter(eps) / m.exact(float(classes)) * m.exact(counted if weight is None else counted * weight)
+        # A candidate rounds 1 - eps and eps / C themselves, and may weight before or after the smoothing.
+        return Targets(None, None, m.charged((m.exact(1.0) - m.parameter(eps)) * m.parameter(1.0) * own + spread, 2))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -61,6 +62,8 @@ class Tolerance:
         docs/numerics.md, "Reductions": one tree over the rows, the denominator's own error, the quotient.
         """
         a, den = self.m.arithmetic, self.truth.denominator
+        if not math.isfinite(tolerances):
+            return math.inf
         total = tolerances + a.height(self.truth.layout.rows) * a.u_reduction * (losses + tolerances)
         total += a.u_operation * (losses + total) + a.eta_operation
         if self.truth.parameters.reduction == "mean":

@@ -31,11 +31,12 @@ class WrongRows:
 class RowExtremes:
     """For each row [rows], natural logarithms unless said otherwise.
 
-    `top`: the largest scaled logit itself. `logsumexp`. `deepest`: -log of the smallest probability of a class
+    `counted`: false in ignored rows. `top`: the largest scaled logit itself. `logsumexp`. `deepest`: -log of the smallest probability of a class
     that is not excluded. `chain`: the largest log |v_j / p_j| over the classes whose log-probability has a gradient
     v_j that is not 0. `target`: -log of the smallest probability among those classes (-inf where there is none).
     """
 
+    counted: np.ndarray
     top: np.ndarray
     logsumexp: np.ndarray
     deepest: np.ndarray
@@ -56,7 +57,8 @@ def extremes(truth: Truth) -> RowExtremes:
         with np.errstate(divide="ignore"):
             chain = np.where(used, depth + np.log(gradient), -np.inf).max(axis=-1)
         target = np.where(used, depth, -np.inf).max(axis=-1)
-        parts.append((rows.top[:, 0], (rows.top + rows.log_total)[:, 0], depth.max(axis=-1), chain, target))
+        lse = (rows.top + rows.log_total)[:, 0]
+        parts.append((block.counted, rows.top[:, 0], lse, depth.max(axis=-1), chain, target))
     return RowExtremes(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 

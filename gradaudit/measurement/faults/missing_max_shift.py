@@ -32,7 +32,8 @@ def explain(truth: Truth, profile: Profile, wrong: WrongRows) -> Diagnosis | Non
         possible = set(np.flatnonzero(high | low).tolist())
         if not possible or not affected <= possible:
             continue
-        certain = set(np.flatnonzero((rows.top > overflow + slack) | (rows.top < -vanish - slack)).tolist())
+        lost = (rows.top > overflow + slack) | (rows.top < -vanish - slack)
+        certain = set(np.flatnonzero(lost & rows.counted).tolist())
         if not certain <= wrong.gradient_non_finite | wrong.output_non_finite:
             continue
         row = max(affected or possible, key=lambda r: abs(float(rows.top[r])))

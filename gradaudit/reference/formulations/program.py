@@ -30,7 +30,7 @@ def loss_of(m: BallAlgebra, rows: Rows[Ball], log_p: Ball) -> Ball:
         mass = targets.mass.mid
         if np.all((mass == 0.0) | (mass == 1.0)):
             # Picking an element, or leaving it out, rounds nothing.
-            return Ball(m, -own.mid * mass, own.rad * mass)
+            return Ball(m, -own.mid * mass, np.where(mass == 0.0, 0.0, own.rad))
         return -(targets.mass * own)
     assert targets.dense is not None
     # Smoothed and weighted losses are added up from two sums: three roundings more than the one sum has.
