@@ -31,12 +31,13 @@ class WrongRows:
 class RowExtremes:
     """For each row [rows], natural logarithms unless said otherwise.
 
-    `counted`: false in ignored rows. `top`: the largest scaled logit itself. `logsumexp`. `deepest`: -log of the smallest probability of a class
+    `counted`: false in ignored rows. `size`: the largest |scaled logit|. `top`: the largest scaled logit itself. `logsumexp`. `deepest`: -log of the smallest probability of a class
     that is not excluded. `chain`: the largest log |v_j / p_j| over the classes whose log-probability has a gradient
     v_j that is not 0. `target`: -log of the smallest probability among those classes (-inf where there is none).
     """
 
     counted: np.ndarray
+    size: np.ndarray
     top: np.ndarray
     logsumexp: np.ndarray
     deepest: np.ndarray
@@ -58,7 +59,8 @@ def extremes(truth: Truth) -> RowExtremes:
             chain = np.where(used, depth + np.log(gradient), -np.inf).max(axis=-1)
         target = np.where(used, depth, -np.inf).max(axis=-1)
         lse = (rows.top + rows.log_total)[:, 0]
-        parts.append((block.counted, rows.top[:, 0], lse, depth.max(axis=-1), chain, target))
+        size = np.maximum(np.abs(rows.top), np.abs(rows.top - rows.widest))[:, 0]
+        parts.append((block.counted, size, rows.top[:, 0], lse, depth.max(axis=-1), chain, target))
     return RowExtremes(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 
@@ -67,6 +69,15 @@ def candidate_formats(profile: Profile) -> Iterator[Format]:
     yield formats.get(profile.storage)
     if profile.compute != profile.storage:
         yield formats.get(profile.compute)
+
+
+def slack(rows: RowExtremes, form: Format) -> np.ndarray:
+    """How far a computed log p or a computed exponent may be from the exact one, [rows].
+
+    Four roundings of a scaled logit, two of its gap where exp does not vanish, and a few of exp and the sum.
+    """
+    gap = np.minimum(rows.deepest, log_vanishing(form))
+    return form.unit_roundoff * (4.0 * rows.size + 2.0 * gap + 16.0)
 
 
 def log_largest(form: Format) -> float:

@@ -11,6 +11,7 @@ from gradaudit.measurement.faults.hypothesis import (
     extremes,
     log_largest,
     log_vanishing,
+    slack,
 )
 from gradaudit.records.measurement import Diagnosis
 from gradaudit.records.profile import Profile
@@ -24,15 +25,14 @@ def explain(truth: Truth, profile: Profile, wrong: WrongRows) -> Diagnosis | Non
         return None
     rows = extremes(truth)
     for form in candidate_formats(profile):
-        overflow, vanish = log_largest(form), log_vanishing(form)
-        slack = 8.0 * form.unit_roundoff * vanish + 0.01
+        overflow, vanish, moved = log_largest(form), log_vanishing(form), slack(rows, form)
         # Below the smallest normal number the sum has lost digits already: 1/s may be infinite.
-        high = rows.logsumexp > overflow - slack
-        low = rows.top < -float(-np.log(form.smallest_normal)) + slack
+        high = rows.logsumexp > overflow - moved
+        low = rows.top < float(np.log(form.smallest_normal)) + moved
         possible = set(np.flatnonzero(high | low).tolist())
         if not possible or not affected <= possible:
             continue
-        lost = (rows.top > overflow + slack) | (rows.top < -vanish - slack)
+        lost = (rows.top > overflow + moved) | (rows.top < -vanish - moved)
         certain = set(np.flatnonzero(lost & rows.counted).tolist())
         if not certain <= wrong.gradient_non_finite | wrong.output_non_finite:
             continue

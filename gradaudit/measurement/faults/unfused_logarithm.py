@@ -10,6 +10,7 @@ from gradaudit.measurement.faults.hypothesis import (
     extremes,
     log_largest,
     log_vanishing,
+    slack,
 )
 from gradaudit.records.measurement import Diagnosis
 from gradaudit.records.profile import Profile
@@ -29,15 +30,13 @@ def explain(truth: Truth, profile: Profile, wrong: WrongRows) -> Diagnosis | Non
         return None
     rows = extremes(truth)
     for form in candidate_formats(profile):
-        # A computed p differs from the exact one by a few units: its logarithm by less than this.
-        slack = 8.0 * form.unit_roundoff * log_vanishing(form) + 0.01
-        overflow, vanish = log_largest(form), log_vanishing(form)
-        lost = (rows.chain > overflow - slack) | (rows.deepest > vanish - slack)
+        overflow, vanish, moved = log_largest(form), log_vanishing(form), slack(rows, form)
+        lost = (rows.chain > overflow - moved) | (rows.deepest > vanish - moved)
         possible = set(np.flatnonzero(lost).tolist())
         if not possible or not affected <= possible:
             continue
         # A row whose own target has p = 0 cannot have a finite gradient in this chain.
-        certain = set(np.flatnonzero(rows.target > vanish + slack).tolist())
+        certain = set(np.flatnonzero(rows.target > vanish + moved).tolist())
         if not certain <= wrong.gradient_non_finite:
             continue
         row = max(affected or possible, key=lambda r: float(rows.deepest[r]))
