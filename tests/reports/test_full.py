@@ -22,6 +22,13 @@ def test_snapshot_of_hostile_names(report, snapshot):
     snapshot("full_hostile.txt", full.render(hostile, width=80, verbose=True))
 
 
+@pytest.mark.parametrize("first", ["standard", "truecolor"])
+def test_colours_do_not_depend_on_the_page_before(friendly_report, first):
+    full.render(friendly_report, color_system=first)
+    assert "48;5;210" in full.render(friendly_report, color_system="256")
+    assert "48;5;" not in full.render(friendly_report, color_system="standard")
+
+
 def test_snapshot_in_colour(friendly_report, snapshot):
     text = full.render(replace(friendly_report, cases=friendly_report.cases[:1]), width=100, color_system="256")
     snapshot("full_colour.txt", text.replace("\x1b", "<ESC>"))

@@ -46,9 +46,14 @@ def value_tables(case: CaseReport, console: Console) -> Iterator[Padding]:
         gradients += [shown for shown in jacobians if shown[1].got.shape[0] == 1]
         jacobians = [shown for shown in jacobians if shown[1].got.shape[0] > 1]
         if forward:
-            yield _fitted(partial(_rows, f"forward {heading}", forward, sums=False), console)
+            yield _fitted(
+                partial(_rows, f"forward {heading}", forward, sums=False, color_system=console.color_system), console
+            )
         if gradients:
-            yield _fitted(partial(_rows, f"gradient {heading}", gradients, sums=True), console)
+            yield _fitted(
+                partial(_rows, f"gradient {heading}", gradients, sums=True, color_system=console.color_system),
+                console,
+            )
         if jacobians:
             yield from _side_by_side(f"Jacobian {heading}", jacobians, console)
     if groups:
@@ -73,7 +78,7 @@ def _shown(
     return shown
 
 
-def _rows(heading: str, shown: Sequence[Shown], digits: int, *, sums: bool) -> Table:
+def _rows(heading: str, shown: Sequence[Shown], digits: int, *, sums: bool, color_system: str | None) -> Table:
     """One line for each row and evaluation, the exact one first."""
     exact = shown[0][1]
     _, rows, classes = exact.reference.shape
@@ -85,7 +90,7 @@ def _rows(heading: str, shown: Sequence[Shown], digits: int, *, sums: bool) -> T
         add_number_column(result, f"[{index}] " if classes > 1 else "value ")
     if sums:
         add_number_column(result, "sum ")
-    cells = Cells(exact.reference, digits)
+    cells = Cells(exact.reference, digits, color_system)
     for row in range(rows):
         label = [safe(f"{row} ")] if rows > 1 else []
         total = [cells.total(exact_row_sum(exact.reference[0, row]))] if sums else []
@@ -105,7 +110,7 @@ def _side_by_side(heading: str, shown: Sequence[Shown], console: Console) -> Ite
     for row in range(rows):
         yield indented(safe((heading + (f" row {row}" if rows > 1 else ""), "bold")))
         for digits in DIGITS:
-            cells = Cells(exact.reference[:, row], digits)
+            cells = Cells(exact.reference[:, row], digits, console.color_system)
             matrices = [_matrix("exact", exact.reference[:, row], None, cells)]
             matrices += [_matrix(name, laid.got[:, row], laid.worst[:, row], cells) for name, laid in shown]
             widths = [_width(matrix, console) for matrix in matrices]
