@@ -105,10 +105,12 @@ def check(  # noqa: PLR0917 - Typer passes every option by name
         "jobs": jobs,
         "seed": seed,
     }
-    chosen = {**project.values, **{key: value for key, value in flags.items() if value not in (None, [])}}
-    shown = report_formats.known(str(chosen.get("output-format", FULL)), "--output-format")
+    on_line = {key: value for key, value in flags.items() if value not in (None, [])}
+    chosen = {**project.values, **on_line}
+    origins = {key: f"--{key}" if key in on_line else project.place(key) for key in chosen}
+    shown = report_formats.known(str(chosen.get("output-format", FULL)), origins.get("output-format", ""))
     files = report_formats.requested(report or [])
-    settings = _settings(chosen)
+    settings = _settings(chosen, origins)
     cases = _cases(paths or [], given, project)
 
     from gradaudit import pipeline
@@ -116,9 +118,11 @@ def check(  # noqa: PLR0917 - Typer passes every option by name
     if dry_run:
         write_lines(pipeline.plan(cases, settings).describe())
         return 0
-    result = _audited(cases, settings, quiet)
+    result = _audited(cases, settings, quiet, shown == FULL)
+    # Files first: whatever becomes of the page, they hold the result.
+    incomplete = _written(result, files)
     _show(result, shown, color, verbose, quiet)
-    if _written(result, files):
+    if incomplete:
         return result.exit_status if result.exit_status == INTERRUPTED else NOT_AUDITED
     if exit_zero and result.exit_status == FINDINGS:
         if not quiet:
@@ -127,26 +131,29 @@ def check(  # noqa: PLR0917 - Typer passes every option by name
     return result.exit_status
 
 
-def _settings(chosen: Mapping[str, Any]) -> Settings:
-    """What flags, environment and project file ask of the pipeline; what none of them names has its default."""
+def _settings(chosen: Mapping[str, Any], origins: Mapping[str, str]) -> Settings:
+    """What flags, environment and project file ask of the pipeline; what none of them names has its default.
+
+    `origins` say where each value stood, for messages.
+    """
     from gradaudit.cli import amounts
     from gradaudit.pipeline import Settings
     from gradaudit.rules import registry
 
     select, ignore = amounts.codes(chosen.get("select")), amounts.codes(chosen.get("ignore"))
-    registry.check_prefixes(select, "--select")
-    registry.check_prefixes(ignore, "--ignore")
+    registry.check_prefixes(select, origins.get("select", ""))
+    registry.check_prefixes(ignore, origins.get("ignore", ""))
     given: dict[str, Any] = {}
     if "timeout" in chosen:
-        given["timeout"] = amounts.seconds(chosen["timeout"], "--timeout")
+        given["timeout"] = amounts.seconds(chosen["timeout"], origins["timeout"])
     if "max-memory" in chosen:
-        given["max_memory"] = amounts.byte_count(chosen["max-memory"], "--max-memory")
+        given["max_memory"] = amounts.byte_count(chosen["max-memory"], origins["max-memory"])
     if "jobs" in chosen:
-        given["jobs"] = amounts.whole(chosen["jobs"], 1, "--jobs")
+        given["jobs"] = amounts.whole(chosen["jobs"], 1, origins["jobs"])
     if "seed" in chosen:
-        given["seed"] = amounts.whole(chosen["seed"], 0, "--seed")
+        given["seed"] = amounts.whole(chosen["seed"], 0, origins["seed"])
     if "fail-on" in chosen:
-        given["fail_on"] = amounts.severity(chosen["fail-on"], "--fail-on")
+        given["fail_on"] = amounts.severity(chosen["fail-on"], origins["fail-on"])
     return Settings(select=select, ignore=ignore, command=("gradaudit", *sys.argv[1:]), **given)
 
 
@@ -161,12 +168,19 @@ def _cases(paths: Sequence[str], given: Given, project: ProjectFile) -> tuple[Ca
     return (case_from_flags(given, registry.codes),)
 
 
-def _audited(cases: tuple[Case, ...], settings: Settings, quiet: bool) -> Report:
+def _audited(cases: tuple[Case, ...], settings: Settings, quiet: bool, show_full: bool) -> Report:
     from gradaudit import pipeline
     from gradaudit.cli.progress import Progress
 
+    def on_event(event: pipeline.ProgressEvent) -> None:
+        if show_full:
+            # The slower workers still compute; Rich is imported meanwhile, not after them.
+            import gradaudit.reports.console.full  # noqa: F401
+
+        progress.on(event)
+
     with Progress(sys.stderr, shown=not quiet and sys.stderr.isatty()) as progress:
-        return pipeline.audit(cases, settings, progress.on)
+        return pipeline.audit(cases, settings, on_event)
 
 
 def _show(report: Report, name: str, color: Color, verbose: bool, quiet: bool) -> None:

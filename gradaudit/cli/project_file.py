@@ -50,6 +50,10 @@ class ProjectFile:
     path: str = ""
     values: Mapping[str, object] = field(default_factory=dict)
 
+    def place(self, key: str) -> str:
+        """Where a key stands, as messages begin."""
+        return f"{_relative(Path(self.path))}: [tool.gradaudit] {key}"
+
 
 def read(folder: Path) -> ProjectFile:
     """The table of the nearest pyproject.toml in `folder` or above it that has one; an empty one otherwise."""
@@ -95,7 +99,7 @@ def _named(project: ProjectFile) -> tuple[str, ...]:
     for entry in entries:
         matched = [base / entry] if (base / entry).exists() else sorted(_globbed(base, entry))
         if not matched:
-            raise RequestError(f"{_relative(Path(project.path))}: [tool.gradaudit] specs: nothing matches {entry!r}")
+            raise RequestError(f"{project.place('specs')}: nothing matches {entry!r}")
         paths += [_relative(path) for path in matched]
     return tuple(paths)
 

@@ -27,8 +27,11 @@ def unsaid(finding: Finding) -> str:
 
 def evidence(finding: Finding) -> str:
     """The evidence that is not in the message to four digits already, as `name = value, ...`."""
-    shown = {name: quantity(value, 4) for name, value in finding.evidence.items()}
-    return ", ".join(f"{name} = {text}" for name, text in shown.items() if text not in finding.message)
+    return ", ".join(
+        f"{name} = {quantity(value, 4)}"
+        for name, value in finding.evidence.items()
+        if not _said(value, finding.message)
+    )
 
 
 def expectation(missing: Expectation) -> str:
@@ -40,6 +43,13 @@ def expectation(missing: Expectation) -> str:
 def place(location: Location) -> str:
     """`path:line`, or the path where there is no line."""
     return location.path if location.line is None else f"{location.path}:{location.line}"
+
+
+def _said(value: object, message: str) -> bool:
+    spellings = {quantity(value, 4), f"{value:.4g}" if isinstance(value, float) else str(value)}
+    if isinstance(value, int):
+        spellings.add(f"{value:,}")
+    return any(spelling in message for spelling in spellings)
 
 
 def _parts(named: Finding | Expectation | EvaluationKey) -> list[str]:

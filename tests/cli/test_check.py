@@ -222,7 +222,10 @@ def test_a_wrong_request_is_2_before_any_work(cli, audits, arguments, message):
         ("seed = true", "[tool.gradaudit] seed = True: expected a whole number"),
         ("specs = 'a.yaml'", "[tool.gradaudit] specs = 'a.yaml': expected a list of files"),
         ("specs = ['a/*.yaml']", "[tool.gradaudit] specs: nothing matches 'a/*.yaml'"),
-        ("fail-on = 'never'", "--fail-on 'never': expected error, warning, info"),
+        ("fail-on = 'never'", "pyproject.toml: [tool.gradaudit] fail-on 'never': expected error, warning, info"),
+        ("timeout = -1", "pyproject.toml: [tool.gradaudit] timeout -1: expected a number of seconds above 0"),
+        ("select = ['CANN']", "pyproject.toml: [tool.gradaudit] select 'CANN': no rule's code begins with it"),
+        ("output-format = 'ful'", "pyproject.toml: [tool.gradaudit] output-format 'ful': no such format"),
         ("seed = ", "pyproject.toml: cannot be read as TOML"),
     ],
 )

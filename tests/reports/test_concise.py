@@ -5,6 +5,7 @@ from dataclasses import replace
 from gradaudit.records.finding import Finding
 from gradaudit.records.location import Location
 from gradaudit.reports.concise import render
+from gradaudit.reports.findings import evidence
 from tests.reports import sample_report
 
 
@@ -17,6 +18,15 @@ def test_one_physical_line_for_each_finding_and_missing_expectation(report):
     text = render(report)
     assert text.endswith("\n")
     assert len(text.splitlines()) == text.count("\n") == findings
+
+
+def test_evidence_that_the_message_holds_is_not_repeated():
+    location = Location("a.yaml", 1)
+    numbers = {"limit": 2.98e-8, "rows": 15836, "ratio": 1 / 3, "kept": 7}
+    finding = Finding(
+        "SAT201", "n", "info", "1 - p <= 2.98e-08 in 15,836 rows, 0.3333 of u", location, evidence=numbers
+    )
+    assert evidence(finding) == "kept = 7"
 
 
 def test_nothing_found_is_an_empty_text(friendly_report):

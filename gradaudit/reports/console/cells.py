@@ -12,6 +12,9 @@ from gradaudit.reports.number_format import number
 WORST_MARK = "*"
 """Stands behind the element with the largest error in units of its tolerance."""
 
+RESIDUE, RESIDUE_DIGITS = 2.0**-10, 3
+"""Sums below this share of the largest entry are shown with this many digits."""
+
 _SHADES = {
     "positive": ("black on color(224)", "black on color(217)", "black on color(210)"),
     "negative": ("black on color(189)", "black on color(153)", "black on color(111)"),
@@ -39,8 +42,9 @@ class Cells:
         return Text(text, f"{style} reverse" if worst else style)
 
     def total(self, value: float) -> Text:
-        """A sum, in italics and without a shade."""
-        return Text(f"{number(value, self._digits)} ", "italic")
+        """A sum, in italics and without a shade; what rounding left of a 0 needs fewer digits."""
+        digits = self._digits if abs(value) > RESIDUE * self._largest else min(self._digits, RESIDUE_DIGITS)
+        return Text(f"{number(value, digits)} ", "italic")
 
     def _shade(self, value: float) -> str:
         if not math.isfinite(value):

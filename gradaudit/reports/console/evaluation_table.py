@@ -110,11 +110,16 @@ def _sum(measured: Quantity) -> Text:
     if sums is None:
         return safe(("-", "dim"))
     style = "" if sums.residual <= sums.tolerance else "bold red"
-    return safe((f"{number(sums.got, 3)} ({number(sums.expected, 3)})", style))
+    # Beside an exact 0 stands what rounding left, of which the magnitude is all that counts.
+    digits = 2 if sums.expected == 0 else 4
+    return safe((f"{number(sums.got, digits)} ({number(sums.expected, digits)})", style))
 
 
 def _explained(measurement: Measurement) -> Text:
+    """The fault that was recognised, or the tolerance row that explains every element, or nothing."""
     explanation = measurement.explanation
+    if measurement.diagnoses:
+        return safe((", ".join(diagnosis.fault for diagnosis in measurement.diagnoses), "bold red"))
     if not explanation.explains:
         quantities = (measurement.output, measurement.gradient, measurement.jacobian)
         beyond = sum(measured.beyond for measured in quantities if measured is not None)

@@ -53,7 +53,7 @@ def _underflow(facts: InputFacts) -> str:
         return ""
     text = f"smallest probability {number(facts.smallest_probability, 3)}"
     if facts.underflowed:
-        text += f"; {facts.underflowed} below the normal range, {facts.zero} of them round to 0"
+        text += f"; {facts.underflowed:,} below the normal range, {facts.zero:,} of them round to 0"
     return text
 
 
