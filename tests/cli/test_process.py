@@ -2,11 +2,15 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 
+import jsonschema
 import pytest
 
+from gradaudit.reports.report_schema import report_schema
 from tests.cli.conftest import SCRIPT
 
 LIGHT = (
@@ -70,6 +74,65 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path):
     finally:
         os.close(write)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+FIRES = ("--logits", "0, 20", "--function", "softmax", "--upstream", "per_output", "--backend", "numpy")
+"""Saturated logits, which are warned of."""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        ((), 0),
+        (("--fail-on", "warning"), 1),
+        (("--fail-on", "warning", "--exit-zero"), 0),
+        (("--fail-on", "warning", "--expect", "SAT201,SAT202,CAN103"), 0),
+        (("--expect", "SAT203"), 1),
+        (("--select", "CAN101", "--fail-on", "info"), 0),
+    ],
+)
+def test_the_exit_status_of_a_real_audit(process, arguments, status):
+    outcome = process("check", *FIRES, *arguments, "--output-format", "concise")
+    assert outcome.status == status, outcome.err
+    assert f"exit status {1 if '--exit-zero' in arguments else status}: " in outcome.err
+
+
+def test_a_real_report_fits_the_schema(process, tmp_path):
+    outcome = process("check", *FIRES, "--report", "json=r.json")
+    assert outcome.status == 0
+    report = json.loads((tmp_path / "r.json").read_text())
+    jsonschema.validate(report, report_schema())
+    assert {finding["code"] for finding in report["cases"][0]["findings"]} >= {"SAT201", "SAT202"}
+    assert "SAT201 softmax-saturated" in outcome.out
+
+
+def test_a_missing_backend_is_3_by_name_and_the_rest_is_audited(process, tmp_path):
+    (tmp_path / "path").mkdir()
+    (tmp_path / "path" / "torch.py").write_text("raise ImportError('no torch today')\n")
+    arguments = (*FIRES[:-1], "numpy,torch", "--fail-on", "warning", "--output-format", "concise")
+    outcome = process("check", *arguments, PYTHONPATH=str(tmp_path / "path"))
+    assert outcome.status == 3, outcome.err
+    (missing,) = [line for line in outcome.out.splitlines() if "RUN603" in line]
+    assert "backend torch" in missing
+    assert "no torch today" in missing
+    assert "SAT201" in outcome.out
+
+
+def test_ctrl_c_is_130_and_keeps_what_was_done(tmp_path):
+    arguments = ["--random", "normal,1024x16000,seed=1", "--function", "softmax", "--upstream", "random"]
+    arguments += ["--backend", "numpy", "--scale", "1,2,3,4,5,6,7,8,9", "--report", "json=r.json"]
+    with subprocess.Popen(
+        [SCRIPT, "check", *arguments], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
+        time.sleep(2.0)
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert "interrupted; what was done until then: " in out
+    assert err.endswith("interrupted\n")
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert (report["exit_status"], report["interrupted"]) == (130, True)
+    assert report["counts"]["evaluations"] < 9
 
 
 def test_rules_as_json_is_ascii_and_parses(process):

@@ -36,7 +36,7 @@ def missing_list(case: CaseReport) -> Iterator[Padding]:
         yield indented(
             safe(
                 ("expected, not found ", "bold red"),
-                f"{expectation(missing)}, as {place(missing.location)} asks for it",
+                f"{expectation(missing)}, asked for at {place(missing.location)}",
             )
         )
 
