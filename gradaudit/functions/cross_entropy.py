@@ -10,11 +10,10 @@ from gradaudit.numerics.algebra import Algebra, N
 def output(m: Algebra[N], rows: Rows[N]) -> N:
     """-sum_j t_j log p_j of every row, before the reduction."""
     targets = _targets(rows)
-    log_p = m.log_softmax(rows.z)
     if targets.labels is not None and targets.mass is not None:
-        return -(targets.mass * m.take(log_p, targets.labels))
+        return -(targets.mass * m.log_softmax(rows.z, at=targets.labels))
     assert targets.dense is not None
-    return -m.sum(targets.dense * log_p)
+    return -m.sum(targets.dense * m.log_softmax(rows.z))
 
 
 def gradient(m: Algebra[N], rows: Rows[N]) -> N:
@@ -24,13 +23,12 @@ def gradient(m: Algebra[N], rows: Rows[N]) -> N:
     elsewhere and -t_y (1 - p_y) at the label.
     """
     targets = _targets(rows)
-    p, rest = m.softmax(rows.z), m.complement(rows.z)
+    p = m.softmax(rows.z)
     if targets.labels is not None and targets.mass is not None:
-        residual = m.replace(targets.mass * p, targets.labels, -(targets.mass * m.take(rest, targets.labels)))
-    else:
-        assert targets.dense is not None
-        residual = p * m.others(targets.dense) - targets.dense * rest
-    return residual * rows.upstream
+        scale = targets.mass * rows.upstream
+        return m.replace(p * scale, targets.labels, -(scale * m.complement(rows.z, at=targets.labels)))
+    assert targets.dense is not None
+    return (p * m.others(targets.dense) - targets.dense * m.complement(rows.z)) * rows.upstream
 
 
 def _targets(rows: Rows[N]) -> Targets[N]:

@@ -172,10 +172,10 @@ class Comparison:
         if ratio.size == 0 or float(ratio.max()) <= least:
             return
         flat = ratio.ravel()
-        best = np.argpartition(flat, -WORST)[-WORST:] if flat.size > WORST else np.arange(flat.size)
-        for position in best[np.argsort(-flat[best], kind="stable")]:
-            if flat[position] <= 0.0:
-                break
+        better = np.flatnonzero(flat > least)
+        if better.size > WORST:
+            better = better[np.argpartition(flat[better], -WORST)[-WORST:]]
+        for position in better[np.argsort(-flat[better], kind="stable")]:
             self._push(self._element(part, int(position), ratio))
 
     def _push(self, element: Element) -> None:

@@ -47,16 +47,16 @@ class Algebra(Protocol[N]):
         """exp(z_j) / sum_k exp(z_k)."""
         ...
 
-    def log_softmax(self, z: N) -> N:
-        """z_j - log sum_k exp(z_k)."""
+    def log_softmax(self, z: N, at: np.ndarray | None = None) -> N:
+        """z_j - log sum_k exp(z_k); with `at` [rows] only at one class of each row, shape [rows, 1]."""
         ...
 
     def logsumexp(self, z: N) -> N:
         """log sum_k exp(z_k), shape [rows, 1]."""
         ...
 
-    def complement(self, z: N) -> N:
-        """sum_{k != j} softmax_k, which is 1 - softmax_j without its cancellation."""
+    def complement(self, z: N, at: np.ndarray | None = None) -> N:
+        """sum_{k != j} softmax_k, which is 1 - softmax_j without its cancellation; `at` as above."""
         ...
 
     def others(self, a: N) -> N:

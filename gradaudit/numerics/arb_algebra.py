@@ -67,20 +67,24 @@ class ArbAlgebra:
         row = self._row(z)
         return np.asarray(row.weight / row.total, dtype=object)
 
-    def log_softmax(self, z: ArbArray) -> ArbArray:
+    def log_softmax(self, z: ArbArray, at: np.ndarray | None = None) -> ArbArray:
         """z_j - log sum_k exp(z_k)."""
         row = self._row(z)
-        return np.asarray(row.shifted - self._log1p(row.rest), dtype=object)
+        shifted = row.shifted if at is None else self.take(row.shifted, at)
+        return np.asarray(shifted - self._log1p(row.rest), dtype=object)
 
     def logsumexp(self, z: ArbArray) -> ArbArray:
         """log sum_k exp(z_k)."""
         row = self._row(z)
         return np.asarray(row.top + self._log1p(row.rest), dtype=object)
 
-    def complement(self, z: ArbArray) -> ArbArray:
+    def complement(self, z: ArbArray, at: np.ndarray | None = None) -> ArbArray:
         """1 - softmax, at the largest class as a sum of the others."""
         row = self._row(z)
-        return np.asarray(self._others(row.weight, row.argmax) / row.total, dtype=object)
+        if at is None:
+            return np.asarray(self._others(row.weight, row.argmax) / row.total, dtype=object)
+        plain = row.total - self.take(row.weight, at)
+        return np.where((at == row.argmax)[:, None], row.rest, plain) / row.total
 
     def others(self, a: ArbArray) -> ArbArray:
         """sum_{k != j} a_k."""

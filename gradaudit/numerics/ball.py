@@ -14,7 +14,14 @@ import numpy as np
 
 from gradaudit.numerics.arithmetic import Arithmetic
 from gradaudit.numerics.bounds import growth, phi
-from gradaudit.numerics.exponentials import ExponentErrors, RowExponentials, exponent_errors, grown
+from gradaudit.numerics.exponentials import (
+    AFFINE_LIMIT,
+    ExponentErrors,
+    RowExponentials,
+    exponent_errors,
+    grown,
+)
+from gradaudit.numerics.row_radius import RowRadius
 
 Radius = np.ndarray | float
 
@@ -22,17 +29,30 @@ Radius = np.ndarray | float
 class Ball:
     """An array of balls. `rad` broadcasts to `mid`; the float 0.0 means exact."""
 
-    __slots__ = ("algebra", "errors", "mid", "rad", "rows")
+    __slots__ = ("_rad", "algebra", "errors", "mid", "row_radius", "rows")
 
     def __init__(
-        self, algebra: BallAlgebra, mid: np.ndarray, rad: Radius = 0.0, rows: RowExponentials | None = None
+        self,
+        algebra: BallAlgebra,
+        mid: np.ndarray,
+        rad: Radius | RowRadius = 0.0,
+        rows: RowExponentials | None = None,
     ) -> None:
         self.algebra = algebra
         self.mid = mid
-        self.rad = rad
-        # Of logits: their exponentials, shared by every formula on them; of exp-able logs: where exp is known.
+        self._rad = None if isinstance(rad, RowRadius) else rad
+        self.row_radius = rad if isinstance(rad, RowRadius) else None
+        # Of logits: their exponentials, shared by every formula on them; of a log-softmax: those of its logits.
         self.rows = rows
         self.errors: ExponentErrors | None = None
+
+    @property
+    def rad(self) -> Radius:
+        """The radius as an array, spelled out on first use."""
+        if self._rad is None:
+            assert self.row_radius is not None
+            self._rad = self.row_radius.dense()
+        return self._rad
 
     def __add__(self, other: Self) -> Self:
         return self.algebra.rounded(self.mid + other.mid, self.rad + other.rad)  # type: ignore[return-value]
@@ -42,6 +62,10 @@ class Ball:
 
     def __mul__(self, other: Self) -> Self:
         mid = self.mid * other.mid
+        if self.row_radius is not None and (other.mid.ndim == 0 or other.mid.shape[-1] == 1):
+            a = self.algebra.arithmetic
+            radius = self.row_radius.times(other.mid, other.rad).rounded(a.u_operation, a.eta_operation)
+            return type(self)(self.algebra, mid, radius)
         return self.algebra.rounded(mid, _product_radius(self, other), underflows=True)  # type: ignore[return-value]
 
     def __truediv__(self, other: Self) -> Self:
@@ -53,11 +77,7 @@ class Ball:
         return self.algebra.rounded(mid, rad, underflows=True)  # type: ignore[return-value]
 
     def __neg__(self) -> Self:
-        return type(self)(self.algebra, np.negative(self.mid), self.rad)
-
-    def __getitem__(self, index: slice) -> Self:
-        rad = self.rad if isinstance(self.rad, float) else np.broadcast_to(self.rad, self.mid.shape)[index]
-        return type(self)(self.algebra, self.mid[index], rad)
+        return type(self)(self.algebra, np.negative(self.mid), self.row_radius or self.rad)
 
 
 class BallAlgebra:
@@ -83,11 +103,14 @@ class BallAlgebra:
             bound += self.arithmetic.eta_operation
         return Ball(self, mid, bound)
 
-    def stored(self, mid: np.ndarray, rad: np.ndarray, rows: RowExponentials | None = None) -> Ball:
+    def stored(self, mid: np.ndarray, rad: np.ndarray | RowRadius, rows: RowExponentials | None = None) -> Ball:
         """A kernel's result on its way to memory."""
         a = self.arithmetic
         if a.u_store:
-            rad = rad + (a.u_store * (np.abs(mid) + rad) + a.eta_store)
+            if isinstance(rad, RowRadius):
+                rad = rad.rounded(a.u_store, a.eta_store)
+            else:
+                rad = rad + (a.u_store * (np.abs(mid) + rad) + a.eta_store)
         return Ball(self, mid, rad, rows)
 
     def charged(self, a: Ball, roundings: int) -> Ball:
@@ -95,6 +118,8 @@ class BallAlgebra:
         if self.encloses or not roundings:
             return a
         factor = phi(roundings * self.arithmetic.u_operation)
+        if a.row_radius is not None:
+            return Ball(self, a.mid, a.row_radius.rounded(factor, 0.0), a.rows)
         return Ball(self, a.mid, np.abs(a.mid) * factor + np.asarray(a.rad) * (1.0 + factor), a.rows)
 
     def parameter(self, value: float) -> Ball:
@@ -111,7 +136,9 @@ class BallAlgebra:
         """
         with np.errstate(over="ignore", invalid="ignore"):
             mid = a.rows.p if a.rows is not None else np.exp(a.mid)
-            rad = _nan_to_infinite(mid * growth(np.asarray(a.rad), self.arithmetic.e) + self.arithmetic.eta)
+            rad: np.ndarray = _nan_to_infinite(
+                mid * growth(np.asarray(a.rad), self.arithmetic.e) + self.arithmetic.eta
+            )
         return self.stored(mid, rad) if stored else Ball(self, mid, rad)
 
     def log(self, a: Ball) -> Ball:
@@ -155,6 +182,8 @@ class BallAlgebra:
         """a at one class of each row, shape [rows, 1]."""
         index = labels[:, None]
         mid = np.take_along_axis(np.broadcast_to(a.mid, (len(labels), a.mid.shape[-1])), index, axis=-1)
+        if a.row_radius is not None:
+            return Ball(self, mid, a.row_radius.at(index))
         if isinstance(a.rad, float):
             return Ball(self, mid, a.rad)
         rad = np.broadcast_to(a.rad, (len(labels), a.mid.shape[-1]))
@@ -165,7 +194,7 @@ class BallAlgebra:
         index = labels[:, None]
         mid = a.mid.copy()
         np.put_along_axis(mid, index, values.mid, axis=-1)
-        rad = np.array(np.broadcast_to(a.rad, mid.shape))
+        rad = a.row_radius.dense() if a.row_radius is not None else np.array(np.broadcast_to(a.rad, mid.shape))
         np.put_along_axis(rad, index, np.broadcast_to(values.rad, index.shape), axis=-1)
         return Ball(self, mid, rad)
 
@@ -186,18 +215,51 @@ class BallAlgebra:
     def softmax(self, z: Ball) -> Ball:
         """exp(z - max z) / sum, one kernel: p R(E, e + sigma + 2 u) + eta."""
         rows, errors, a = self.exponentials(z), self.exponent_errors(z), self.arithmetic
-        rad = grown(rows, errors, a.e + errors.sigma + 2.0 * a.u)
-        rad += a.eta
-        return self.stored(rows.p, rad)
+        factor = phi(a.e + errors.sigma + 2.0 * a.u)
+        if errors.linear is not None:
+            return self.stored(rows.p, RowRadius(rows, 1.0, errors.linear * (1.0 + factor), factor, a.eta))
+        return self.stored(rows.p, grown(rows, errors, a.e + errors.sigma + 2.0 * a.u) + a.eta)
 
-    def log_softmax(self, z: Ball) -> Ball:
-        """(z - max z) - log sum, one kernel: row S of docs/numerics.md."""
-        rows, u = self.exponentials(z), self.arithmetic.u
-        bound = self._shifted_exponent(z) + self.exponent_errors(z).alpha
-        rad = bound * (1.0 + u) + u * np.abs(rows.log_p)
+    def softmax_of_log(self, z: Ball) -> Ball:
+        """exp of the stored log-softmax, inside the kernel that uses it: p R(b, e) + eta."""
+        rows, errors, a = self.exponentials(z), self.exponent_errors(z), self.arithmetic
+        if errors.linear is not None:
+            slope, offset = self._log_bound(rows, errors)
+            largest = slope * rows.widest + offset
+            if float(largest.max()) <= AFFINE_LIMIT:
+                # exp(b) - 1 <= b / (1 - b/2)
+                straight = (1.0 + phi(a.e)) / (1.0 - 0.5 * largest)
+                return Ball(self, rows.p, RowRadius(rows, 1.0, slope * straight, offset * straight + phi(a.e), a.eta))
+        return self.exp(self.log_softmax(z), stored=False)
+
+    def log_softmax(self, z: Ball, at: np.ndarray | None = None) -> Ball:
+        """(z - max z) - log sum, one kernel: row S of docs/numerics.md; with `at`, at one class of each row."""
+        rows, errors, u = self.exponentials(z), self.exponent_errors(z), self.arithmetic.u
+        index = None if at is None else at[:, None]
+        mid = rows.log_p if index is None else -np.take_along_axis(rows.gap, index, axis=-1) - rows.log_total
+        error = errors.error
+        if error is None:
+            error = u * (rows.gap if index is None else np.take_along_axis(rows.gap, index, axis=-1))
+        elif index is not None:
+            error = np.take_along_axis(error, index, axis=-1)
+        rad: np.ndarray = (error + errors.alpha) * (1.0 + u) + u * np.abs(mid)
         if self.encloses:
-            np.put_along_axis(rad, rows.argmax, self._log1p_radius(z), axis=-1)
-        return self.stored(rows.log_p, rad, rows)
+            if index is None:
+                np.put_along_axis(rad, rows.argmax, self._log1p_radius(z), axis=-1)
+            else:
+                rad = np.where(index == rows.argmax, self._log1p_radius(z), rad)
+        return self.stored(mid, rad, rows if index is None else None)
+
+    def _log_bound(self, rows: RowExponentials, errors: ExponentErrors) -> tuple[np.ndarray, np.ndarray]:
+        """Error of the stored log-softmax as slope * t_j + offset, from |log p_j| = t_j + log s."""
+        a = self.arithmetic
+        grow = 1.0 + a.u
+        slope = np.broadcast_to(np.asarray(a.u * grow + a.u), errors.alpha.shape)
+        offset = errors.alpha * grow + a.u * rows.log_total
+        if a.u_store:
+            slope = slope * (1.0 + a.u_store) + a.u_store
+            offset = offset * (1.0 + a.u_store) + a.u_store * rows.log_total + a.eta_store
+        return slope, offset
 
     def logsumexp(self, z: Ball) -> Ball:
         """max z + log sum, one kernel: row M of docs/numerics.md."""
@@ -205,29 +267,32 @@ class BallAlgebra:
         mid = rows.top + rows.log_total
         return self.stored(mid, alpha + u * (np.abs(mid) + alpha))
 
-    def complement(self, z: Ball) -> Ball:
+    def complement(self, z: Ball, at: np.ndarray | None = None) -> Ball:
         """1 - softmax; at the largest class the sum of the other weights over the sum of all."""
         rows, errors, a = self.exponentials(z), self.exponent_errors(z), self.arithmetic
         p = self.softmax(z)
         rest, moved = rows.rest, self._rest_radius(z)
         factor = phi(errors.sigma + a.u)
         top = Ball(self, rest / rows.total, (moved * (1.0 + factor) + rest * factor) / rows.total + a.eta)
-        return self.replace(self.exact(1.0) - p, rows.argmax[:, 0], top)
-
-    def _shifted_exponent(self, z: Ball) -> np.ndarray:
-        errors = self.exponent_errors(z)
-        if errors.error is not None:
-            return errors.error
-        return self.arithmetic.u * self.exponentials(z).gap
+        if at is None:
+            return self.replace(self.exact(1.0) - p, rows.argmax[:, 0], top)
+        plain = self.exact(1.0) - self.take(p, at)
+        wins = at[:, None] == rows.argmax
+        return Ball(self, np.where(wins, top.mid, plain.mid), np.where(wins, top.rad, plain.rad))
 
     def _rest_radius(self, z: Ball) -> np.ndarray:
         """Absolute error of the sum of all weights but the largest class's own."""
         rows, errors, a = self.exponentials(z), self.exponent_errors(z), self.arithmetic
-        moved = grown(rows, errors, a.e) * rows.total
-        np.put_along_axis(moved, rows.argmax, 0.0, axis=-1)
-        height = a.height(rows.n)
-        total: np.ndarray = moved.sum(axis=-1, keepdims=True) + rows.n * a.eta
-        return total + height * a.u_sum * (rows.rest + total)
+        if errors.linear is not None:
+            # sum_{i != a} w_i (linear t_i (1 + phi(e)) + phi(e)); the largest class has t = 0.
+            factor = phi(a.e)
+            total: np.ndarray = errors.linear * (1.0 + factor) * rows.spread * rows.total + factor * rows.rest
+        else:
+            moved = grown(rows, errors, a.e) * rows.total
+            np.put_along_axis(moved, rows.argmax, 0.0, axis=-1)
+            total = moved.sum(axis=-1, keepdims=True)
+        total = total + rows.n * a.eta
+        return total + a.height(rows.n) * a.u_sum * (rows.rest + total)
 
     def _log1p_radius(self, z: Ball) -> np.ndarray:
         """Error of log1p(rest): its condition number is at most 1, so a small loss keeps its digits."""

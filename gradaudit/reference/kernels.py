@@ -55,23 +55,19 @@ def label_vjp(m: BallAlgebra, p: Ball, targets: Targets[Ball], upstream: Ball) -
 
     It admits every order of the operations: p G - G, (p - y) G, and the log-softmax VJP of -t G.
     """
-    a = m.arithmetic
+    u = m.arithmetic.u_operation
     if targets.labels is not None and targets.mass is not None:
         at = targets.mass * upstream
-        result = _outer_difference(m, p, m.exact(np.zeros((1, 1))), -at)
-        index = targets.labels[:, None]
-        value = np.take_along_axis(result.mid, index, axis=-1) - at.mid
-        bound = np.take_along_axis(np.asarray(result.rad), index, axis=-1) + at.rad
-        # The subtraction, and the product with G after it or the rounding of 1 * G before it.
-        bound = bound + 2.0 * a.u_operation * (np.abs(value) + bound) + a.u_operation * np.abs(at.mid)
-        np.put_along_axis(result.mid, index, value, axis=-1)
-        np.put_along_axis(np.asarray(result.rad), index, bound, axis=-1)
-        return result
+        product = p * at
+        value = m.take(product, targets.labels) - at
+        # At the label: the product with G after the subtraction, or the rounding of 1 * G before it.
+        bound = value.rad + 2.0 * u * (np.abs(value.mid) + value.rad) + u * np.abs(at.mid)
+        return m.replace(m.charged(product, 1), targets.labels, Ball(m, value.mid, bound))
     assert targets.dense is not None
     g = -(targets.dense * upstream)
     result = log_softmax_vjp(m, p, g)
     # (T p - t) first and G afterwards rounds both terms once more.
-    extra = a.u_operation * (p.mid * np.abs(g.mid.sum(axis=-1, keepdims=True)) + np.abs(g.mid))
+    extra = u * (p.mid * np.abs(g.mid.sum(axis=-1, keepdims=True)) + np.abs(g.mid))
     return Ball(m, result.mid, np.asarray(result.rad) + extra)
 
 

@@ -68,6 +68,7 @@ class Truth:
             self.units = tuple(range(active)) if self.elementwise else (0,)
         self.spot_checked: int | None = None
         self._kept: dict[int, BlockTruth] = {}
+        self._losses: dict[int, Enclosed] = {}
 
     def prepare(self) -> None:
         """Compute what will be kept, while workers import their frameworks."""
@@ -89,6 +90,8 @@ class Truth:
             known = self._truth(cut(self.arrays, start, stop))
             if self._keeps():
                 self._kept[start] = known
+            if self.reduced:
+                self._losses[start] = known.output
         return known
 
     def gradient(self, truth: BlockTruth, unit: int | None) -> Enclosed:
@@ -127,7 +130,9 @@ class Truth:
         """The sum or mean of the rows' losses, shape [1, 1]."""
         if self.undefined_mean:
             return Enclosed(np.full((1, 1), np.nan), None, np.zeros((1, 1)), None)
-        parts = [truth.output for truth in self.blocks()]
+        starts = [start for start, _ in self.layout.blocks()]
+        # The rows' losses are few beside their gradients: they are kept from whoever walked the blocks first.
+        parts = [self._losses[start] if start in self._losses else self.block_at(start).output for start in starts]
         mids = np.concatenate([part.mid.ravel() for part in parts])
         if not np.isfinite(mids).all():
             return Enclosed(np.full((1, 1), float(mids.sum())), None, np.zeros((1, 1)), None)

@@ -6,6 +6,8 @@ exp(x - logsumexp), as the profile declares.
 
 from __future__ import annotations
 
+from functools import partial
+
 from gradaudit.functions.rows import Rows
 from gradaudit.numerics.ball import Ball, BallAlgebra
 from gradaudit.reference.formulations.program import Program, loss_of
@@ -19,7 +21,7 @@ def quotient(m: BallAlgebra, rows: Rows[Ball]) -> Ball:
 
 def exp_log(m: BallAlgebra, rows: Rows[Ball]) -> Ball:
     """p = exp of the stored log-probability, inside the backward's kernel."""
-    return m.exp(m.log_softmax(rows.z), stored=False)
+    return m.softmax_of_log(rows.z)
 
 
 def exp_lse(m: BallAlgebra, rows: Rows[Ball]) -> Ball:
@@ -49,4 +51,4 @@ def programs(function: str, probabilities: str) -> Program:
         assert rows.targets is not None
         return label_vjp(m, form(m, rows), rows.targets, rows.upstream)
 
-    return Program(lambda m, rows: loss_of(m, rows, m.log_softmax(rows.z)), gradient)
+    return Program(lambda m, rows: loss_of(m, rows, partial(m.log_softmax, rows.z)), gradient)

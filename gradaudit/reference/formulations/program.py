@@ -21,12 +21,16 @@ class Program:
     gradient: Step
 
 
-def loss_of(m: BallAlgebra, rows: Rows[Ball], log_p: Ball) -> Ball:
+LogProbabilities = Callable[[np.ndarray | None], Ball]
+"""Computed log-probabilities of the rows, all of them or at one class of each row."""
+
+
+def loss_of(m: BallAlgebra, rows: Rows[Ball], log_p: LogProbabilities) -> Ball:
     """-sum_j t_j log p_j from computed log-probabilities (docs/numerics.md, rows "CE loss")."""
     targets = rows.targets
     assert targets is not None
     if targets.labels is not None and targets.mass is not None:
-        own = m.take(log_p, targets.labels)
+        own = log_p(targets.labels)
         mass = targets.mass.mid
         if np.all((mass == 0.0) | (mass == 1.0)):
             # Picking an element, or leaving it out, rounds nothing.
@@ -34,4 +38,4 @@ def loss_of(m: BallAlgebra, rows: Rows[Ball], log_p: Ball) -> Ball:
         return -(targets.mass * own)
     assert targets.dense is not None
     # Smoothed and weighted losses are added up from two sums: three roundings more than the one sum has.
-    return -m.charged(m.sum(targets.dense * log_p), 3)
+    return -m.charged(m.sum(targets.dense * log_p(None)), 3)

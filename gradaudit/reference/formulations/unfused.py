@@ -6,6 +6,8 @@ the product: p (1/p) = 1 within two roundings even where p is subnormal. What re
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from gradaudit.functions.rows import Rows
@@ -13,11 +15,11 @@ from gradaudit.numerics.ball import Ball, BallAlgebra
 from gradaudit.reference.formulations.program import Program, loss_of
 
 
-def _log(m: BallAlgebra, rows: Rows[Ball]) -> Ball:
-    p = m.softmax(rows.z)
-    result = m.log(p)
+def _log(m: BallAlgebra, rows: Rows[Ball], at: np.ndarray | None = None) -> Ball:
+    result = m.log(m.softmax(rows.z))
     # The exact logarithm of p is known better than log of its midpoint, which underflows.
-    return Ball(m, m.exponentials(rows.z).log_p, result.rad)
+    whole = Ball(m, m.exponentials(rows.z).log_p, result.rad)
+    return whole if at is None else m.take(whole, at)
 
 
 def _chain(m: BallAlgebra, p: Ball, v: np.ndarray, dv: np.ndarray) -> Ball:
@@ -65,5 +67,5 @@ def _cross_entropy_gradient(m: BallAlgebra, rows: Rows[Ball]) -> Ball:
 def programs(function: str) -> Program:
     """log_softmax as log(softmax), cross entropy as softmax, log, negative log-likelihood."""
     if function == "log_softmax":
-        return Program(_log, _log_softmax_gradient)
-    return Program(lambda m, rows: loss_of(m, rows, _log(m, rows)), _cross_entropy_gradient)
+        return Program(lambda m, rows: _log(m, rows), _log_softmax_gradient)
+    return Program(lambda m, rows: loss_of(m, rows, partial(_log, m, rows)), _cross_entropy_gradient)

@@ -19,7 +19,7 @@ def _weights_error(m: BallAlgebra, z: Ball) -> tuple[np.ndarray, np.ndarray]:
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         own = growth(np.asarray(z.rad) + np.zeros_like(z.mid), a.e + a.u_store)
         # eta / exp(z): gradual underflow, as a relative error.
-        own = own + a.eta_operation * np.exp(np.minimum(-z.mid, 709.0))
+        own = own + np.exp(np.log(a.eta_operation) - z.mid)
         own = np.where(z.mid < _log_largest(m), own, np.inf)
         total = (rows.p * own).sum(axis=-1, keepdims=True)
         in_range = (rows.top + rows.log_total) < _log_largest(m)
@@ -72,7 +72,7 @@ def _loss(m: BallAlgebra, rows: Rows[Ball]) -> Ball:
 def _through_sum(m: BallAlgebra, rows: Rows[Ball], gradient: Ball) -> Ball:
     """A backward that forms (g / s) exp(z_j): a g / s that underflows costs eta for each of up to three terms."""
     with np.errstate(over="ignore", invalid="ignore"):
-        lost = 3.0 * m.arithmetic.eta_operation * np.exp(np.minimum(rows.z.mid, 709.0))
+        lost = 3.0 * np.exp(np.log(m.arithmetic.eta_operation) + rows.z.mid)
     return Ball(m, gradient.mid, gradient.rad + lost)
 
 
