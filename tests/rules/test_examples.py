@@ -10,6 +10,8 @@ from gradaudit.rules import registry
 from gradaudit.rules.interface import Rule
 from gradaudit.specs import loading
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = tuple(
     (rule, kind, spec)
     for rule in registry.rules()
