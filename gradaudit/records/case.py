@@ -35,12 +35,12 @@ class RandomArray:
     `distribution` is "uniform" on [0, 1) or "normal" (0, 1), both then multiplied by `scale`; "indices" and
     "probabilities" are for targets. `generator` is "numpy" (`numpy.random.default_rng(seed)`) or "torch"
     (bit-exact with `torch.manual_seed(seed); torch.rand / torch.randn`, drawn by torch in a worker).
-    `ignored` rows, spread evenly, carry ignore_index as their label.
+    `ignored` rows, spread evenly, carry ignore_index as their label. Without a `seed` that of the run is used.
     """
 
     distribution: str
     shape: tuple[int, ...]
-    seed: int
+    seed: int | None
     scale: float = 1.0
     generator: str = "numpy"
     ignored: int = 0

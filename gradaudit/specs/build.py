@@ -1,0 +1,195 @@
+"""A validated model to a Case: what fits together, checked where it stands."""
+
+from __future__ import annotations
+
+import dataclasses
+from math import prod
+
+import numpy as np
+
+from gradaudit.records.case import (
+    ArraySource,
+    Case,
+    FileArray,
+    GridArray,
+    InlineArray,
+    RandomArray,
+    Upstream,
+)
+from gradaudit.specs import inline, shapes
+from gradaudit.specs.draft import Context, Draft
+from gradaudit.specs.expectations import check_ignored, expectations
+from gradaudit.specs.models import (
+    CaseKeys,
+    DrawnLogits,
+    DrawnUpstream,
+    FileValues,
+    GivenUpstream,
+    GridAxis,
+    GridValues,
+)
+from gradaudit.specs.nodes import Node, Problem, find, plain, problem_at
+from gradaudit.specs.parameters import check_parameters, function_call
+from gradaudit.specs.targets import build_targets
+from gradaudit.specs.wording import number, one_of, shape_text, shown
+
+DEFAULT_BACKENDS = ("numpy", "torch", "onnxruntime")
+"""What is audited where neither the spec nor a flag names backends."""
+REQUIRED = {
+    "function": "function: softmax",
+    "logits": "logits: [[0.1, 2]], or {random: {shape: [128, 256]}}",
+}
+
+
+def build(model: CaseKeys, tree: Node, default_name: str, context: Context) -> tuple[Case | None, list[Problem]]:
+    """The case of a model and the tree it was validated from; None where there are problems."""
+    missing = [
+        problem_at(tree, f"{key} is missing; add {example}")
+        for key, example in REQUIRED.items()
+        if getattr(model, key) is None
+    ]
+    if missing:
+        return None, missing
+    draft = Draft(model, tree, context, function_call(model.function))
+    source, shape = _logits(draft)
+    if source is None:
+        return None, draft.problems
+    draft.shape = shape
+    draft.axis = _axis(draft)
+    if draft.problems:
+        return None, draft.problems
+    check_parameters(draft)
+    for key in ("scale", "dtypes", "backends", "formulations"):
+        _check_distinct(draft, key)
+    backends = model.backends
+    case = Case(
+        name=model.name or default_name,
+        function=draft.function,
+        logits=source,
+        shape=shape,
+        axis=draft.axis,
+        targets=build_targets(draft),
+        upstream=_upstream(draft),
+        scale=tuple(float(scale) for scale in model.scale),
+        dtypes=tuple(model.dtypes),
+        backends=DEFAULT_BACKENDS if backends is None else tuple(backends),
+        backends_named=backends is not None,
+        formulations=_formulations(draft),
+        device=model.device,
+        ignore=tuple(model.ignore),
+        source=tree.location,
+        base_directory=context.base_directory,
+    )
+    check_ignored(draft)
+    case = dataclasses.replace(case, expect=expectations(draft, case))
+    return (None if draft.problems else case), draft.problems
+
+
+def _logits(draft: Draft) -> tuple[ArraySource | None, tuple[int, ...]]:
+    logits = draft.model.logits
+    if isinstance(logits, DrawnLogits):
+        drawn = logits.random
+        shape = tuple(drawn.shape)
+        return RandomArray(drawn.distribution, shape, drawn.seed, float(drawn.scale), drawn.generator), shape
+    if isinstance(logits, FileValues):
+        source: FileArray | None = draft.file(logits, "logits")
+        return source, source.shape if source else ()
+    if isinstance(logits, GridValues):
+        first, second = (_grid_axis(draft, axis, position) for position, axis in enumerate(logits.grid))
+        return GridArray(first, second), (first[2] * second[2], 2)
+    parsed = inline.parse(find(draft.tree, ["logits"]), "logits", draft.problems)
+    return (None, ()) if parsed is None else (InlineArray(parsed.values), parsed.values.shape)
+
+
+def _grid_axis(draft: Draft, axis: GridAxis, position: int) -> tuple[float, float, int]:
+    if axis.count == 1 and axis.start != axis.stop:
+        draft.complain(
+            f"logits.grid[{position}].count: one point cannot be both {number(axis.start)} and {number(axis.stop)}; "
+            "use count: 2 or more",
+            *("logits", "grid", position, "count"),
+        )
+    return float(axis.start), float(axis.stop), axis.count
+
+
+def _axis(draft: Draft) -> tuple[int, ...]:
+    rank = len(draft.shape)
+    axes: list[int] = []
+    for position, axis in enumerate(draft.model.axis):
+        if not -rank <= axis < rank:
+            draft.complain(
+                f"axis: {axis} is out of range; logits {shape_text(draft.shape)} have the axes 0 to {rank - 1} "
+                "(-1 is the last)",
+                *("axis", position),
+            )
+        elif axis % rank in axes:
+            draft.complain(
+                f"axis: {axis} names axis {axis % rank} again; name each class axis once", "axis", position
+            )
+        axes.append(axis % rank)
+    return tuple(sorted(axes))
+
+
+def _upstream(draft: Draft) -> Upstream:
+    upstream = draft.model.upstream
+    shape = shapes.output_shape(draft.function, draft.shape, draft.axis)
+    if upstream == "random":
+        return Upstream("values", RandomArray("normal", shape, None))
+    if isinstance(upstream, DrawnUpstream):
+        drawn = upstream.random
+        return Upstream("values", RandomArray("normal", shape, drawn.seed, generator=drawn.generator))
+    if isinstance(upstream, GivenUpstream):
+        return _given_upstream(draft, shape)
+    return Upstream(upstream)
+
+
+def _given_upstream(draft: Draft, shape: tuple[int, ...]) -> Upstream:
+    parsed = inline.parse(find(draft.tree, ["upstream", "values"]), "upstream.values", draft.problems)
+    if parsed is None:
+        return Upstream("ones")
+    values = parsed.values
+    if not _broadcasts(values.shape, shape):
+        draft.complain(
+            f"upstream.values: shape {shape_text(values.shape)} does not fit the output of {draft.function.name}, "
+            f"{shape_text(shape)}; give that shape, or one that broadcasts to it",
+            *("upstream", "values"),
+        )
+    for index in np.argwhere(~np.isfinite(values))[:5]:
+        place = [int(position) for position in index]
+        draft.complain(
+            f"upstream.values: {number(float(values[tuple(place)]))} spoils every gradient; expected finite numbers",
+            "upstream",
+            "values",
+            *place,
+        )
+    return Upstream("values", InlineArray(values))
+
+
+def _broadcasts(given: tuple[int, ...], shape: tuple[int, ...]) -> bool:
+    if prod(given) == 1 and not shape:
+        return True
+    if len(given) > len(shape):
+        return False
+    return all(one in (1, other) for one, other in zip(reversed(given), reversed(shape), strict=False))
+
+
+def _formulations(draft: Draft) -> tuple[str, ...]:
+    applicable = draft.definition.formulations
+    for position, name in enumerate(draft.model.formulations):
+        if name not in applicable:
+            draft.complain(
+                f"formulations: {draft.function.name} has no formulation {shown(name)}; it has {one_of(applicable)}",
+                *("formulations", position),
+            )
+    return tuple(draft.model.formulations)
+
+
+def _check_distinct(draft: Draft, key: str) -> None:
+    node = find(draft.tree, [key])
+    if node is draft.tree or not isinstance(node.value, list):
+        return
+    seen = []
+    for position, child in enumerate(node.value):
+        value = plain(child)
+        if value in seen:
+            draft.complain(f"{key}: {shown(value)} stands twice; name each once", key, position)
+        seen.append(value)

@@ -1,0 +1,74 @@
+"""What the format reserves for later versions: refused by name, never ignored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gradaudit.functions import registry
+from gradaudit.specs.nodes import Node, Problem, plain, problem_at, problem_at_key
+from gradaudit.specs.wording import shown
+
+NOT_YET = "this version does not audit"
+
+KEYS = ("subjects", "formula")
+"""Keys of a case that no version before may have."""
+
+FUNCTIONS = ("z_loss", "softcap", "focal", "poly", "kl_divergence", "formula")
+BACKENDS = ("jax", "tensorflow", "keras", "mxnet")
+DEVICES = ("cuda", "mps", "gpu", "rocm", "tpu", "xpu")
+AUTOCAST = ("bfloat16", "float16")
+
+
+def take_out(case: Node) -> tuple[Node, list[Problem]]:
+    """The case without the keys whose capability comes later, and a problem for each of them."""
+    if not isinstance(case.value, dict):
+        return case, []
+    found = {key: problem for key, node in case.value.items() for problem in _not_yet(key, node)}
+    rest: dict[str, Node] = {key: node for key, node in case.value.items() if key not in found}
+    return Node(rest, case.location, case.key_location, case.flag), list(found.values())
+
+
+def _not_yet(key: str, node: Node) -> Iterator[Problem]:
+    value = plain(node)
+    if key == "subjects":
+        yield problem_at_key(
+            node,
+            f"subjects: {NOT_YET} code or ONNX files of your own yet; remove the key, and name backends: instead",
+        )
+    elif key == "formula":
+        yield problem_at_key(node, f"formula: {NOT_YET} formulas yet; name a function: instead")
+    elif key == "derivatives" and value == 2 and not isinstance(value, bool):
+        yield problem_at(node, f"derivatives: {NOT_YET} second derivatives yet; write 1 or remove the key")
+    elif key == "autocast" and value in AUTOCAST:
+        yield problem_at(node, f"autocast: {NOT_YET} {value} autocast yet; remove the key, and try dtypes: {value}")
+    elif key == "device" and isinstance(value, str) and value.split(":")[0] in DEVICES:
+        yield problem_at(node, f"device: {NOT_YET} on {shown(value)} yet; write cpu or remove the key")
+    elif key == "probes" and (value == "standard" or (isinstance(value, list) and value)):
+        yield problem_at(node, f"probes: {NOT_YET} with probes yet; write none or remove the key")
+    elif key == "function":
+        name = value.get("name") if isinstance(value, dict) else value
+        if isinstance(name, str) and name in FUNCTIONS:
+            known = ", ".join(registry.names())
+            yield problem_at(_named(node), f"function: {NOT_YET} {name} yet; there are {known}")
+    elif key == "backends":
+        yield from _backends(node)
+    elif (
+        key in ("logits", "targets") and isinstance(value, dict) and ".safetensors" in str(value.get("file")).lower()
+    ):
+        yield problem_at(
+            _child(node, "file"), f"{key}: this version does not read .safetensors yet; save the array as .npy"
+        )
+
+
+def _backends(node: Node) -> Iterator[Problem]:
+    for item in node.value if isinstance(node.value, list) else [node]:
+        if isinstance(item.value, str) and item.value in BACKENDS:
+            yield problem_at(item, f"backends: {NOT_YET} {item.value} yet; remove it")
+
+
+def _named(node: Node) -> Node:
+    return _child(node, "name") if isinstance(node.value, dict) else node
+
+
+def _child(node: Node, key: str) -> Node:
+    return node.value[key] if isinstance(node.value, dict) else node

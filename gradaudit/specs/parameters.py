@@ -1,0 +1,75 @@
+"""The function of a case: its parameters, and which classes they leave."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Any
+
+from gradaudit.functions import registry
+from gradaudit.records.case import FunctionCall
+from gradaudit.specs.draft import Draft
+from gradaudit.specs.wording import shape_text
+
+
+def function_call(validated: Any) -> FunctionCall:
+    """The call that a validated function stands for, every default filled in and lists as tuples."""
+    parameters: dict[str, object] = {}
+    for parameter in registry.get(validated.name).parameters:
+        value = getattr(validated, parameter.name)
+        if isinstance(value, list):
+            kind = float if parameter.kind == "floats" else int
+            value = tuple(kind(item) for item in value)
+        parameters[parameter.name] = float(value) if parameter.kind == "float" and value is not None else value
+    return FunctionCall(validated.name, MappingProxyType(parameters))
+
+
+def masked(draft: Draft) -> frozenset[int]:
+    """The classes that take no part."""
+    classes = draft.function.parameters.get("masked_classes") or ()
+    return frozenset(classes) if isinstance(classes, tuple) else frozenset()
+
+
+def check_parameters(draft: Draft) -> None:
+    """Complain of parameters that do not fit the logits: class weights and masked classes."""
+    _check_weight(draft)
+    _check_masked(draft)
+
+
+def _check_weight(draft: Draft) -> None:
+    weight = draft.function.parameters.get("weight")
+    if not isinstance(weight, tuple):
+        return
+    classes = draft.classes
+    if len(weight) != classes:
+        along = f"axis {shape_text(draft.axis)} of logits {shape_text(draft.shape)}"
+        draft.complain(
+            f"function.weight: {len(weight)} weights for {classes} classes ({along}); give one for each class",
+            "function",
+            "weight",
+        )
+
+
+def _check_masked(draft: Draft) -> None:
+    classes = draft.function.parameters.get("masked_classes")
+    if not isinstance(classes, tuple):
+        return
+    count = draft.classes
+    seen: set[int] = set()
+    for position, number in enumerate(classes):
+        if number >= count:
+            draft.complain(
+                f"function.masked_classes: there is no class {number}; logits {shape_text(draft.shape)} have the "
+                f"classes 0 to {count - 1} along axis {shape_text(draft.axis)}",
+                *("function", "masked_classes", position),
+            )
+        elif number in seen:
+            draft.complain(
+                f"function.masked_classes: class {number} stands twice", "function", "masked_classes", position
+            )
+        seen.add(number)
+    if len(seen) == count and max(seen) < count:
+        draft.complain(
+            f"function.masked_classes: all {count} classes are masked; leave at least one",
+            "function",
+            "masked_classes",
+        )

@@ -1,0 +1,52 @@
+"""Which backends a request will want, guessed from its text in a millisecond.
+
+Reading specs properly costs pydantic, yaml and numpy, longer than the import of a small framework; workers that are
+started first import theirs meanwhile. The guess decides nothing: a backend that it misses is started later, one that
+it names in vain is stopped unused.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+
+from gradaudit.errors import RequestError
+from gradaudit.specs import sources
+
+_NAMED = re.compile(r"\bbackends[\"']?[ ]*:[ \n]*(\[[^\]]*\]|(?:[ ]*-[ ]*[\w\"']+[ ]*(?:#.*)?\n?)+|[\w\"']+)")
+_WORD = re.compile(r"\w+")
+
+
+def peek(
+    paths: Sequence[str | os.PathLike[str]],
+    stdin_text: str | bytes | None = None,
+    backend_flags: Sequence[str] = (),
+    known: Sequence[str] = ("numpy", "torch", "onnxruntime"),
+) -> tuple[str, ...]:
+    """Those of the `known` backends that the specs, or the texts of `--backend`, seem to name, in that order.
+
+    A spec that names none stands for all of them, and so does a request without specs. Nothing is raised: what cannot
+    be read is for `loading.load` to refuse.
+    """
+    if backend_flags:
+        return _among(",".join(backend_flags), known)
+    try:
+        files = sources.files(paths) if paths else []
+        texts = [_text(stdin_text or "" if path == "-" else sources.read_bytes(path)) for path in files]
+    except RequestError:
+        return ()
+    wanted: set[str] = set()
+    for text in texts or [""]:
+        named = " ".join(_NAMED.findall(text))
+        wanted.update(_among(named, known) if named else known)
+    return tuple(name for name in known if name in wanted)
+
+
+def _text(source: str | bytes) -> str:
+    return source if isinstance(source, str) else source.decode("utf-8", "replace")
+
+
+def _among(text: str, known: Sequence[str]) -> tuple[str, ...]:
+    words = set(_WORD.findall(text))
+    return tuple(name for name in known if name in words)

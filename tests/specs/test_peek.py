@@ -1,0 +1,45 @@
+"""The quick guess at backends: right for ordinary specs, and never an error."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gradaudit.specs.peek import peek
+
+ALL = ("numpy", "torch", "onnxruntime")
+
+
+@pytest.mark.parametrize(
+    ("text", "backends"),
+    [
+        ("version: 1\n", ALL),
+        ("backends: torch\n", ("torch",)),
+        ("backends: [onnxruntime, 'numpy']\n", ("numpy", "onnxruntime")),
+        ("backends: [torch,\n  numpy]\n", ("numpy", "torch")),
+        ("backends:\n- torch\n- numpy # fast\ndtypes:\n- onnxruntime\n", ("numpy", "torch")),
+        ("backends:\n  - torch\n", ("torch",)),
+        ("{version: 1, backends: [torch]}", ("torch",)),
+        ('{"backends": ["torch"]}', ("torch",)),
+        ("cases:\n- backends: torch\n- backends: numpy\n", ("numpy", "torch")),
+        ("backends: [jax]\n", ()),
+    ],
+)
+def test_the_backends_of_a_text(text: str, backends: tuple[str, ...]) -> None:
+    assert peek(["-"], text) == backends
+    assert peek(["-"], text.encode()) == backends
+
+
+def test_flags_win_and_nothing_means_all() -> None:
+    assert peek(["-"], "backends: torch\n", ["numpy,onnxruntime"]) == ("numpy", "onnxruntime")
+    assert peek([]) == ALL
+
+
+def test_files_add_up_and_what_cannot_be_read_is_left_to_the_loader(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("backends: torch\n")
+    (tmp_path / "b.yaml").write_text("backends: numpy\n")
+    assert peek([tmp_path]) == ("numpy", "torch")
+    assert peek([tmp_path / "absent.yaml"]) == ()
+    (tmp_path / "c.yaml").write_bytes(b"\xff\xfe backends: onnxruntime")
+    assert peek([tmp_path]) == ALL
