@@ -307,7 +307,7 @@ TREES = st.recursive(
 
 
 @given(st.dictionaries(KEYS, TREES, max_size=8))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_any_values_under_known_keys_make_a_case_or_are_refused(tree: dict[str, object]) -> None:
     import yaml
 
