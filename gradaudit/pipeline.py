@@ -6,15 +6,9 @@ Case -> Plan -> Evaluation | EvaluationFailure --+
 
 from __future__ import annotations
 
-import os
 import platform
-import sys
-import tempfile
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradaudit import __version__
@@ -23,13 +17,11 @@ from gradaudit.records.evaluation import BackendState, Evaluation, EvaluationFai
 from gradaudit.records.report import CaseReport, Environment, Report
 
 if TYPE_CHECKING:
-    import numpy as np
+    from concurrent.futures import Future
 
-    from gradaudit.records.finding import RuleSummary
-    from gradaudit.records.inputs import Inputs
-    from gradaudit.records.measurement import MeasuredCase, Measurement
+    from gradaudit.records.measurement import InputFacts, Measurement
     from gradaudit.reference.truth import Truth
-    from gradaudit.workers import BackendProcess
+    from gradaudit.workers.pool import Pool
 
 INTERRUPTED = 130
 AHEAD = 2
@@ -134,43 +126,54 @@ def plan(cases: tuple[Case, ...], settings: Settings) -> Plan:
     return Plan(cases, planned)
 
 
-def audit(cases: tuple[Case, ...], settings: Settings, progress: Progress | None = None) -> Report:
+def audit(
+    cases: tuple[Case, ...], settings: Settings, progress: Progress | None = None, pool: Pool | None = None
+) -> Report:
     """Audit the cases; what goes wrong inside an evaluation is part of the report.
 
-    Ctrl-C ends the work early: the report then holds what was measured until then and `interrupted` is set.
+    `pool` holds workers that were started already; else the audit starts its own. Ctrl-C ends the work early: the
+    report then holds what was measured until then and `interrupted` is set.
     """
-    from gradaudit.rules.exit_status import exit_status
-
+    if pool is None:
+        with worker_pool(settings) as own:
+            return audit(cases, settings, progress, own)
     planned = plan(cases, settings)
-    with _Run(planned, settings, progress) as run:
-        try:
-            for group in run.evaluated():
-                run.measure(group)
-        except KeyboardInterrupt:
-            run.interrupted = True
-        reports = tuple(_judged(run.measured_case(case), settings) for case in cases if run.has_begun(case))
-        environment = run.environment()
-    findings = [finding for report in reports for finding in report.findings]
-    missing = [expectation for report in reports for expectation in report.missing]
-    return Report(
-        version=__version__,
-        command=settings.command,
-        environment=environment,
-        cases=reports,
-        rules=_rules_of({finding.code for finding in findings}),
-        exit_status=INTERRUPTED if run.interrupted else exit_status(findings, missing, settings.fail_on),
-        interrupted=run.interrupted,
-    )
+    # Frameworks import themselves while the inputs and their exact results are computed here.
+    pool.warm(planned.backends)
+    measured: dict[str, _Measured] = {}
+    interrupted, done = False, 0
+    try:
+        for group in _evaluated(planned, settings, pool):
+            known = measured.setdefault(_identity(group.planned.case), _Measured())
+            for key in _measure(group, known):
+                done += 1
+                if progress is not None:
+                    text = f"{group.planned.case.name}: {key.backend} {key.formulation} {key.dtype}"
+                    progress(ProgressEvent(done, planned.evaluations, text))
+    except KeyboardInterrupt:
+        interrupted = True
+    begun = [(case, measured[_identity(case)]) for case in cases if _identity(case) in measured]
+    reports = tuple(_judged(case, known, settings) for case, known in begun)
+    # A worker that is still importing is not waited for after an interruption.
+    return _report(reports, settings, () if interrupted else pool.states(planned.backends), interrupted=interrupted)
+
+
+def worker_pool(settings: Settings) -> Pool:
+    """The workers that an audit with these settings uses; a context manager that ends them."""
+    from gradaudit.workers import WorkerSettings
+    from gradaudit.workers.pool import Pool
+
+    limits = WorkerSettings(timeout=settings.timeout, max_memory=settings.max_memory, threads=settings.threads)
+    return Pool(limits, settings.jobs)
 
 
 def backend_states(settings: Settings) -> tuple[BackendState, ...]:
     """The state of every registered backend, each started to be asked."""
     from gradaudit.backends import registry
 
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gradaudit-")))
-        processes = [_start(registry.get(name), settings, folder, stack) for name in registry.names()]
-        return tuple(process.state() for process in processes)
+    with worker_pool(settings) as pool:
+        pool.warm(registry.names())
+        return pool.states(registry.names())
 
 
 @dataclass(slots=True)
@@ -183,150 +186,98 @@ class _Evaluated:
 
 
 @dataclass(slots=True)
-class _Run:
-    """The processes of one audit and what they have returned so far."""
+class _Measured:
+    """What is known of a case so far."""
 
-    plan: Plan
-    settings: Settings
-    progress: Progress | None
-    interrupted: bool = False
-    stack: ExitStack = field(default_factory=ExitStack)
-    processes: dict[str, BackendProcess] = field(default_factory=dict)
-    queues: dict[str, ThreadPoolExecutor] = field(default_factory=dict)
-    folder: Path = field(default_factory=Path)
-    done: int = 0
-    cases: dict[int, tuple[list[object], list[Measurement], list[EvaluationFailure]]] = field(default_factory=dict)
-
-    def __enter__(self) -> _Run:
-        self.folder = Path(self.stack.enter_context(tempfile.TemporaryDirectory(prefix="gradaudit-")))
-        # Frameworks import themselves while the inputs and their exact results are computed here.
-        for name in self.plan.backends:
-            self.process(name)
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        for queue in self.queues.values():
-            queue.shutdown(wait=False, cancel_futures=True)
-        self.stack.close()
-
-    def process(self, name: str) -> BackendProcess:
-        """The worker of a backend, started on first use, with a queue of its own."""
-        from gradaudit.backends import registry
-
-        if name not in self.processes:
-            self.processes[name] = _start(registry.get(name), self.settings, self.folder, self.stack)
-            self.queues[name] = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"gradaudit-{name}")
-        return self.processes[name]
-
-    def evaluated(self) -> Iterator[_Evaluated]:
-        """Every set of inputs with its evaluations under way, a few ahead of the one that is yielded."""
-        waiting: list[_Evaluated] = []
-        for planned in self.plan.inputs:
-            waiting.append(self.begin(planned))
-            if len(waiting) > AHEAD:
-                yield waiting.pop(0)
-        yield from waiting
-
-    def begin(self, planned: PlannedInputs) -> _Evaluated:
-        """Make the inputs, hand them to the workers, and compute the exact results meanwhile."""
-        from gradaudit.reference.truth import Truth
-        from gradaudit.specs.materialise import materialise
-
-        inputs = materialise(planned.case, planned.dtype, planned.scale, self.settings.seed, self.draw)
-        pending = [self.submit(key, inputs) for key in planned.keys]
-        truth = Truth(inputs)
-        truth.prepare()
-        return _Evaluated(planned, truth, pending)
-
-    def draw(self, distribution: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
-        """Numbers drawn by torch, which lives in a worker."""
-        return self.process("torch").draw(distribution, shape, seed)
-
-    def submit(self, key: EvaluationKey, inputs: Inputs) -> Future[Evaluation | EvaluationFailure]:
-        """Queue one evaluation at its backend."""
-        process = self.process(key.backend)
-        return self.queues[key.backend].submit(process.evaluate, key, inputs)
-
-    def measure(self, group: _Evaluated) -> None:
-        """Measure the evaluations of one set of inputs as they come in, in the plan's order."""
-        from gradaudit.backends import registry
-        from gradaudit.measurement.evaluation import measure
-        from gradaudit.measurement.facts import facts
-        from gradaudit.measurement.spot_check import spot_check
-
-        case = group.planned.case
-        known, measurements, failures = self.cases.setdefault(id(case), ([], [], []))
-        spot_check(group.truth)
-        known.append(facts(group.truth))
-        for key, promise in zip(group.planned.keys, group.pending, strict=True):
-            result = promise.result()
-            if isinstance(result, EvaluationFailure):
-                failures.append(result)
-            else:
-                profile = registry.get(key.backend).profile(case.function.name, key.formulation, key.dtype)
-                measurements.append(measure(group.truth, result, profile, case.upstream.kind))
-            self.done += 1
-            if self.progress is not None:
-                text = f"{case.name}: {key.backend} {key.formulation} {key.dtype}"
-                self.progress(ProgressEvent(self.done, self.plan.evaluations, text))
-
-    def has_begun(self, case: Case) -> bool:
-        """Whether anything of the case was measured."""
-        return id(case) in self.cases
-
-    def measured_case(self, case: Case) -> MeasuredCase:
-        """All that is known of a case."""
-        from gradaudit.records.measurement import MeasuredCase
-
-        known, measurements, failures = self.cases[id(case)]
-        return MeasuredCase(case, tuple(known), tuple(measurements), tuple(failures))  # type: ignore[arg-type]
-
-    def environment(self) -> Environment:
-        """Versions and states; a worker that has not answered yet is not waited for after an interruption."""
-        states = () if self.interrupted else tuple(process.state() for process in self.processes.values())
-        return _environment(self.settings, states)
+    facts: list[InputFacts] = field(default_factory=list)
+    measurements: list[Measurement] = field(default_factory=list)
+    failures: list[EvaluationFailure] = field(default_factory=list)
 
 
-def _start(backend: object, settings: Settings, folder: Path, stack: ExitStack) -> BackendProcess:
-    from gradaudit import workers
+def _evaluated(plan: Plan, settings: Settings, pool: Pool) -> Iterator[_Evaluated]:
+    """Every set of inputs with its evaluations under way, a few ahead of the one that is yielded."""
+    waiting: list[_Evaluated] = []
+    for planned in plan.inputs:
+        waiting.append(_begun(planned, settings, pool))
+        if len(waiting) > AHEAD:
+            yield waiting.pop(0)
+    yield from waiting
 
-    worker_settings = workers.WorkerSettings(
-        timeout=settings.timeout, max_memory=settings.max_memory, threads=settings.threads
-    )
-    process = workers.start(backend, worker_settings, folder)  # type: ignore[arg-type]
-    stack.callback(process.close)
-    return process
+
+def _begun(planned: PlannedInputs, settings: Settings, pool: Pool) -> _Evaluated:
+    """Make the inputs, hand them to the workers, and compute the exact results meanwhile."""
+    from gradaudit.measurement.spot_check import spot_check
+    from gradaudit.reference.truth import Truth
+    from gradaudit.specs.materialise import materialise
+
+    inputs = materialise(planned.case, planned.dtype, planned.scale, settings.seed, pool.draw)
+    pending = [pool.submit(key, inputs) for key in planned.keys]
+    truth = Truth(inputs)
+    truth.prepare()
+    spot_check(truth)
+    return _Evaluated(planned, truth, pending)
 
 
-def _judged(measured: MeasuredCase, settings: Settings) -> CaseReport:
+def _measure(group: _Evaluated, known: _Measured) -> Iterator[EvaluationKey]:
+    """Measure the evaluations of one set of inputs as they come in, in the plan's order."""
+    from gradaudit.backends import registry
+    from gradaudit.measurement.evaluation import measure
+    from gradaudit.measurement.facts import facts
+
+    case = group.planned.case
+    known.facts.append(facts(group.truth))
+    for key, promise in zip(group.planned.keys, group.pending, strict=True):
+        result = promise.result()
+        if isinstance(result, EvaluationFailure):
+            known.failures.append(result)
+        else:
+            profile = registry.get(key.backend).profile(case.function.name, key.formulation, key.dtype)
+            known.measurements.append(measure(group.truth, result, profile, case.upstream.kind))
+        yield key
+
+
+def _identity(case: Case) -> str:
+    return f"{case.source} {case.name}"
+
+
+def _judged(case: Case, known: _Measured, settings: Settings) -> CaseReport:
+    from gradaudit.records.measurement import MeasuredCase
     from gradaudit.rules.judge import judge
 
+    measured = MeasuredCase(case, tuple(known.facts), tuple(known.measurements), tuple(known.failures))
     findings, missing = judge(measured, settings.select, settings.ignore)
-    return CaseReport(measured.case, measured.facts, measured.measurements, measured.failures, findings, missing)
+    return CaseReport(case, measured.facts, measured.measurements, measured.failures, findings, missing)
 
 
-def _rules_of(codes: set[str]) -> tuple[RuleSummary, ...]:
+def _report(
+    reports: tuple[CaseReport, ...], settings: Settings, states: tuple[BackendState, ...], *, interrupted: bool
+) -> Report:
     from gradaudit.records.finding import RuleSummary
     from gradaudit.rules import registry
+    from gradaudit.rules.exit_status import exit_status
 
-    rules = (registry.get(code) for code in sorted(codes))
-    return tuple(RuleSummary(rule.code, rule.name, rule.severity, rule.summary, rule.advice) for rule in rules)
+    findings = [finding for report in reports for finding in report.findings]
+    missing = [expectation for report in reports for expectation in report.missing]
+    rules = [registry.get(code) for code in sorted({finding.code for finding in findings})]
+    return Report(
+        version=__version__,
+        command=settings.command,
+        environment=_environment(settings, states),
+        cases=reports,
+        rules=tuple(RuleSummary(rule.code, rule.name, rule.severity, rule.summary, rule.advice) for rule in rules),
+        exit_status=INTERRUPTED if interrupted else exit_status(findings, missing, settings.fail_on),
+        interrupted=interrupted,
+    )
 
 
 def _environment(settings: Settings, states: tuple[BackendState, ...]) -> Environment:
     import numpy as np
 
-    versions = (("gradaudit", __version__), ("numpy", np.__version__))
     return Environment(
         python=platform.python_version(),
         platform=f"{platform.system()} {platform.machine()}",
-        versions=versions,
+        versions=(("gradaudit", __version__), ("numpy", np.__version__)),
         backends=states,
         seed=settings.seed,
         threads=settings.threads,
     )
-
-
-def cpu_count() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if sys.platform.startswith("linux") else os.cpu_count() or 1

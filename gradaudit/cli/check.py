@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gradaudit.pipeline import Settings
     from gradaudit.records.case import Case
     from gradaudit.records.report import Report
+    from gradaudit.workers.pool import Pool
 
 FINDINGS, NOT_AUDITED, INTERRUPTED = 1, 3, 130
 FULL = "full"
@@ -111,14 +112,16 @@ def check(  # noqa: PLR0917 - Typer passes every option by name
     shown = report_formats.known(str(chosen.get("output-format", FULL)), origins.get("output-format", ""))
     files = report_formats.requested(report or [])
     settings = _settings(chosen, origins)
-    cases = _cases(paths or [], given, project)
 
     from gradaudit import pipeline
 
     if dry_run:
-        write_lines(pipeline.plan(cases, settings).describe())
+        write_lines(pipeline.plan(_cases(paths or [], given, project), settings).describe())
         return 0
-    result = _audited(cases, settings, quiet, shown == FULL)
+    with pipeline.worker_pool(settings) as pool:
+        # Frameworks take seconds to import: the likely ones begin before the specs are read.
+        pool.warm(_likely_backends(paths or [], given))
+        result = _audited(_cases(paths or [], given, project), settings, pool, quiet, shown == FULL)
     # Files first: whatever becomes of the page, they hold the result.
     incomplete = _written(result, files)
     _show(result, shown, color, verbose, quiet)
@@ -168,7 +171,15 @@ def _cases(paths: Sequence[str], given: Given, project: ProjectFile) -> tuple[Ca
     return (case_from_flags(given, registry.codes),)
 
 
-def _audited(cases: tuple[Case, ...], settings: Settings, quiet: bool, show_full: bool) -> Report:
+def _likely_backends(paths: Sequence[str], given: Given) -> tuple[str, ...]:
+    from gradaudit.records.case import DEFAULT_BACKENDS
+    from gradaudit.specs.peek import peek
+
+    named = given.get("backend") or ()
+    return peek(paths, None, [named] if isinstance(named, str) else named, DEFAULT_BACKENDS)
+
+
+def _audited(cases: tuple[Case, ...], settings: Settings, pool: Pool, quiet: bool, show_full: bool) -> Report:
     from gradaudit import pipeline
     from gradaudit.cli.progress import Progress
 
@@ -180,7 +191,7 @@ def _audited(cases: tuple[Case, ...], settings: Settings, quiet: bool, show_full
         progress.on(event)
 
     with Progress(sys.stderr, shown=not quiet and sys.stderr.isatty()) as progress:
-        return pipeline.audit(cases, settings, on_event)
+        return pipeline.audit(cases, settings, on_event, pool)
 
 
 def _show(report: Report, name: str, color: Color, verbose: bool, quiet: bool) -> None:

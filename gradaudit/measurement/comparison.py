@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -15,6 +16,7 @@ from gradaudit.reference.special_values import Enclosed
 
 WORST = 20
 VALUES = 4096
+OPEN = 64
 
 Escalation = Callable[[np.ndarray], Enclosed]
 """Rows of a block (by their positions in it) -> their exact values by `arb`."""
@@ -72,6 +74,7 @@ class Comparison:
     total: float = 0.0
     magnitude: float = 0.0
     kept: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = field(default_factory=list)
+    special_classes: list[tuple[tuple[int, ...], str]] = field(default_factory=list)
     _pushed: int = 0
 
     def add(
@@ -151,8 +154,11 @@ class Comparison:
             below = known
             if known == ratio.size:
                 break
+        # 0 has no unit in the last place: an error there counts in absolute terms and against its tolerance.
         ulps = part.error / formats.ulp(part.size, self.form)
-        self.max_ulp = max(self.max_ulp, float(ulps.max(initial=0.0)))
+        largest = float(ulps.max(initial=0.0))
+        if largest > self.max_ulp:
+            self.max_ulp = max(self.max_ulp, float(ulps[part.size > 0.0].max(initial=0.0)))
 
     def _cancelled(self, part: _Part, ratio: np.ndarray) -> None:
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
@@ -206,6 +212,7 @@ class Comparison:
         wrong = ~(same | overflow) & ~(np.isfinite(got) & np.isfinite(mid))
         if part.exact.open is not None:
             wrong &= ~part.exact.open
+            self._left_open(part, part.exact.open)
         if not wrong.any():
             return
         policy = ~np.isfinite(mid)
@@ -216,6 +223,12 @@ class Comparison:
         self.non_finite_rows.update((part.start + np.flatnonzero(wrong.any(axis=-1))).tolist())
         for position in np.flatnonzero(wrong.ravel())[:WORST]:
             self._push(self._element(part, int(position), None))
+
+    def _left_open(self, part: _Part, left_open: np.ndarray) -> None:
+        """What was returned where the mathematics leaves the answer open."""
+        for row, column in np.argwhere(left_open)[: OPEN - len(self.special_classes)]:
+            index = self.locate(part.unit, part.start + int(row), int(column))
+            self.special_classes.append((index, _class_of(float(part.got[row, column]))))
 
     def add_sums(self, start: int, got: np.ndarray, expected: np.ndarray, tolerance: np.ndarray) -> None:
         """Row sums of a gradient block [rows, n] against what they should be [rows]."""
@@ -280,7 +293,16 @@ class Comparison:
             spot_checked=spot_checked,
             sums=sums,
             values=values,
+            special_classes=tuple(self.special_classes),
         )
+
+
+def _class_of(value: float) -> str:
+    if math.isnan(value):
+        return "nan"
+    if math.isinf(value):
+        return "inf" if value > 0.0 else "-inf"
+    return "zero" if value == 0.0 else "finite"
 
 
 def _share(sums: Sums) -> float:

@@ -98,7 +98,9 @@ def _wrong(found: _Pass, *, reduced: bool) -> faults.WrongRows:
 
 def _compare(truth: Truth, evaluation: Evaluation, row: ToleranceRow) -> _Pass:
     tolerance = Tolerance(truth, row)
-    output = _comparison(truth, "loss", evaluation.output, per_unit=False)
+    output = _comparison(
+        truth, "loss" if truth.function.takes_targets else "output", evaluation.output, per_unit=False
+    )
     array = evaluation.gradient if evaluation.gradient is not None else evaluation.jacobian
     assert array is not None, "an evaluation holds a gradient or a Jacobian"
     gradient = _comparison(
@@ -116,10 +118,12 @@ def _compare(truth: Truth, evaluation: Evaluation, row: ToleranceRow) -> _Pass:
         planes = [planes[k] for k in layout.active]
     got_gradients = [layout.as_rows(plane) for plane in planes]
     losses = tolerances = 0.0
+    any_special = False
     for block_truth in truth.blocks():
         block = block_truth.block
         bounds = tolerance.block(block_truth)
         bound = tolerance.output(bounds)
+        any_special |= _special_rows(block) is not None
         if got_output is not None:
             got = _cut(truth, got_output, block, classes=truth.elementwise)
             output.add(
@@ -138,7 +142,8 @@ def _compare(truth: Truth, evaluation: Evaluation, row: ToleranceRow) -> _Pass:
         exact = truth.reduced_output()
         bound = np.array([[tolerance.reduced(losses, tolerances) if np.isfinite(exact.mid[0, 0]) else 0.0]])
         got = evaluation.output.astype(np.float64).reshape(1, 1)
-        output.add(0, got, exact, bound, escalate=lambda _: truth.exact_reduced())
+        special = np.array([any_special])
+        output.add(0, got, exact, bound, escalate=lambda _: truth.exact_reduced(), special=special)
     return _Pass(row, output, gradient)
 
 
@@ -182,10 +187,11 @@ def _cut(truth: Truth, rows: np.ndarray, block: Block, *, classes: bool) -> np.n
 def _comparison(truth: Truth, name: str, array: np.ndarray, *, per_unit: bool) -> Comparison:
     layout = truth.layout
     form = formats.FORMATS.get(formats.name_of(array), formats.FORMATS[truth.inputs.dtype])
-    elementwise = truth.elementwise or name != "loss"
+    forward = name in {"loss", "output"}
+    elementwise = truth.elementwise or not forward
 
     def locate(unit: int | None, row: int, column: int) -> tuple[int, ...]:
-        if name == "loss" and truth.reduced:
+        if forward and truth.reduced:
             return ()
         own = layout.index(row, column) if elementwise else layout.row_index(row)
         return own if unit is None else (layout.class_of(unit), *own)

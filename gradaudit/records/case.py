@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from gradaudit.records.location import Location
 
+if TYPE_CHECKING:
+    import numpy as np
+
 COMMAND_LINE = Location("<command line>")
+
+DEFAULT_BACKENDS = ("numpy", "torch", "onnxruntime")
+"""The backends of a case that names none and has no subjects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +119,7 @@ class Case:
     upstream: Upstream = field(default_factory=lambda: Upstream("ones"))
     scale: tuple[float, ...] = (1.0,)
     dtypes: tuple[str, ...] = ("float32",)
-    backends: tuple[str, ...] = ("numpy", "torch", "onnxruntime")
+    backends: tuple[str, ...] = DEFAULT_BACKENDS
     backends_named: bool = False
     formulations: tuple[str, ...] = ("fused",)
     device: str = "cpu"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,11 @@ class EvaluationFailure:
 
 @dataclass(frozen=True, slots=True)
 class BackendState:
-    """What a backend is and what its import did: versions, threads, flush-to-zero; or why it is missing."""
+    """What a backend is and what its import did: versions, threads, flush-to-zero; or why it is missing.
+
+    `flush_to_zero` is the state after the import. `details` holds what else the adapter reports of its process
+    (TF32, instruction set, ...), sorted by name.
+    """
 
     name: str
     available: bool
@@ -62,3 +68,5 @@ class BackendState:
     flush_to_zero: bool | None = None
     reason: str = ""
     remedy: str = ""
+    dtypes: tuple[str, ...] = ()
+    details: tuple[tuple[str, str], ...] = ()

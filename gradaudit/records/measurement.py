@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from gradaudit.records.case import Case
 from gradaudit.records.evaluation import EvaluationFailure, EvaluationKey
 from gradaudit.records.profile import Profile
+
+if TYPE_CHECKING:
+    import numpy as np
 
 HISTOGRAM_EDGES = (0.0, 2.0**-8, 2.0**-6, 2.0**-4, 2.0**-3, 2.0**-2, 2.0**-1, 1.0, 2.0, 8.0, 64.0, float("inf"))
 """Bounds of the histogram of error / tolerance: counts[i] holds edges[i] < ratio <= edges[i + 1], exact zeros in
@@ -65,7 +67,8 @@ class Quantity:
     `non_finite`: NaN or infinity where a finite value is due. `special_mismatch`: a special value (NaN, infinity,
     or a finite value beside a -inf logit) that differs from the policy. `cancelled`: returned as 0 or with a
     relative error over 1/2 where the exact value is a normal number. `escalated`: decided by arb;
-    `spot_checked`: confirmed by arb at random. Errors are maxima over the decided, finite elements.
+    `spot_checked`: confirmed by arb at random. Errors are maxima over the decided, finite elements; ULP
+    where the exact value is not 0.
     `special_classes`: where the policy for special values admits more than one answer, the index of the element
     and the class of what was returned ("nan", "inf", "-inf", "zero" or "finite"); the first 64 such elements in C
     order, hence the same ones for every evaluation of the same inputs.

@@ -14,7 +14,10 @@ class Profile:
     `exp_ulp` and `log_ulp` are the contracts of exp and log in units in the last place of `compute`. `height`
     names the summation tree: "any" (n - 1), "pairwise" (NumPy), "lanes" (16 partial sums).
     `probabilities` tells how the backward of cross entropy forms p: "quotient" (w / s) or "exp_log" (exp of the
-    stored log-probability). `flushes` is true where subnormal results become zero.
+    stored log-probability), or that of logsumexp: "exp_lse" (exp of the logit minus the stored result). `flushes`
+    is true where subnormal results become zero. `result` is the format of the returned arrays where it is
+    narrower than `storage`: one rounding at the very end. `reduction` is the format in which the losses and class
+    weights of different rows are added up where it is not `accumulate`.
     """
 
     compute: str
@@ -26,3 +29,5 @@ class Profile:
     height: str = "any"
     probabilities: str = "quotient"
     flushes: bool = False
+    result: str | None = None
+    reduction: str | None = None

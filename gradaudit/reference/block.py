@@ -19,10 +19,10 @@ class Block:
 
     `logits` [rows, n] are finite: a -inf stands in as a logit far below, a row in `undefined` as zeros.
     `undefined` [rows] holds a NaN or +inf, or nothing but -inf: its softmax does not exist; `top_infinite` marks
-    those with a +inf and no NaN, `bottom` those of -inf alone. `excluded` [rows, n]
-    marks the -inf logits of other rows (None: there are none). `labels` [rows] counts active classes and is 0 in
-    ignored rows; `counted` [rows] is false there. `soft` [rows, n] are target probabilities. `upstream` is
-    [rows, n] or [rows, 1]. What a case does not have is None.
+    those with a +inf and no NaN, `bottom` those of -inf alone; `infinite` [rows, n] are the +inf logits themselves.
+    `excluded` [rows, n] marks the -inf logits of other rows (None: there are none). `labels` [rows] counts active
+    classes and is 0 in ignored rows; `counted` [rows] is false there. `soft` [rows, n] are target probabilities.
+    `upstream` is [rows, n] or [rows, 1]. What a case does not have is None.
     """
 
     start: int
@@ -31,6 +31,7 @@ class Block:
     undefined: np.ndarray
     top_infinite: np.ndarray
     bottom: np.ndarray
+    infinite: np.ndarray
     excluded: np.ndarray | None
     labels: np.ndarray | None
     counted: np.ndarray
@@ -113,6 +114,7 @@ def cut(arrays: RowArrays, start: int, stop: int) -> Block:
         special.undefined,
         special.top_infinite,
         special.bottom,
+        special.infinite,
         special.excluded,
         labels,
         counted,
@@ -134,6 +136,7 @@ def select(block: Block, rows: np.ndarray) -> Block:
         undefined=block.undefined[rows],
         top_infinite=block.top_infinite[rows],
         bottom=block.bottom[rows],
+        infinite=block.infinite[rows],
         excluded=part(block.excluded),
         labels=part(block.labels),
         counted=block.counted[rows],
@@ -147,6 +150,7 @@ class _Special:
     undefined: np.ndarray
     top_infinite: np.ndarray
     bottom: np.ndarray
+    infinite: np.ndarray
     excluded: np.ndarray | None
 
 
@@ -154,16 +158,17 @@ def _special(logits: np.ndarray) -> _Special:
     """Which rows are undefined and which logits excluded; both are replaced in `logits` by finite stand-ins."""
     none = np.zeros(len(logits), dtype=bool)
     if np.isfinite(logits.min()) and np.isfinite(logits.max()):
-        return _Special(none, none, none, None)
+        return _Special(none, none, none, np.broadcast_to(False, logits.shape), None)
     minus = np.isneginf(logits)
     nan = np.isnan(logits).any(axis=-1)
-    top_infinite = np.isposinf(logits).any(axis=-1) & ~nan
+    infinite = np.isposinf(logits)
+    top_infinite = infinite.any(axis=-1) & ~nan
     bottom = np.asarray(minus.all(axis=-1))
     undefined = nan | top_infinite | bottom
     logits[undefined] = 0.0
     minus[undefined] = False
     if not minus.any():
-        return _Special(undefined, top_infinite, bottom, None)
+        return _Special(undefined, top_infinite, bottom, infinite, None)
     top = logits.max(axis=-1, keepdims=True)
     np.copyto(logits, top - FAR_BELOW, where=minus)
-    return _Special(undefined, top_infinite, bottom, minus)
+    return _Special(undefined, top_infinite, bottom, infinite, minus)

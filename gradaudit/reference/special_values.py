@@ -25,8 +25,9 @@ TABLE = (
     Policy("a NaN logit in the row", "NaN in every output and gradient of the row", "no number can be right"),
     Policy(
         "a +inf logit in the row",
-        "NaN for softmax, log_softmax and cross entropy and their gradients; +inf for logsumexp",
-        "inf - inf has no limit, but the largest of the logits does",
+        "+inf for logsumexp; else NaN where the logit is +inf, and in a loss; the other outputs and every gradient "
+        "of the row are left open",
+        "inf - inf has no limit, but the largest of the logits does; beside it p = 0 is as right as NaN",
     ),
     Policy(
         "nothing but -inf in the row",
@@ -77,10 +78,13 @@ def apply_to_output(enclosed: Enclosed, block: Block, function: str, targets: np
         if targets is not None:
             mid[(excluded & (targets > 0.0)).any(axis=-1)] = np.inf
     mid[block.undefined & block.counted] = np.nan
+    left_open = None
     if function == "logsumexp":
         mid[block.top_infinite] = np.inf
         mid[block.bottom] = -np.inf
-    return Enclosed(mid, enclosed.low, np.where(np.isfinite(mid), enclosed.rad, 0.0), None)
+    elif mid.shape == block.logits.shape and block.top_infinite.any():
+        left_open = block.top_infinite[:, None] & ~block.infinite
+    return Enclosed(mid, enclosed.low, np.where(np.isfinite(mid), enclosed.rad, 0.0), left_open)
 
 
 def apply_to_gradient(enclosed: Enclosed, block: Block, *, undefined_mean: bool) -> Enclosed:
@@ -90,7 +94,7 @@ def apply_to_gradient(enclosed: Enclosed, block: Block, *, undefined_mean: bool)
     mid = enclosed.mid.copy()
     mid[block.undefined] = np.nan
     left_open = np.zeros(mid.shape, dtype=bool)
-    left_open[block.undefined & ~block.counted] = True
+    left_open[(block.undefined & ~block.counted) | block.top_infinite] = True
     if undefined_mean:
         left_open[:] = True
     return Enclosed(mid, enclosed.low, np.where(np.isfinite(mid), enclosed.rad, 0.0), left_open)

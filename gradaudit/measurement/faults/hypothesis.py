@@ -31,9 +31,10 @@ class WrongRows:
 class RowExtremes:
     """For each row [rows], natural logarithms unless said otherwise.
 
-    `counted`: false in ignored rows. `size`: the largest |scaled logit|. `top`: the largest scaled logit itself. `logsumexp`. `deepest`: -log of the smallest probability of a class
-    that is not excluded. `chain`: the largest log |v_j / p_j| over the classes whose log-probability has a gradient
-    v_j that is not 0. `target`: -log of the smallest probability among those classes (-inf where there is none).
+    `counted`: false in ignored rows. `size`: the largest |scaled logit|; `top`: the largest scaled logit.
+    `logsumexp`. `deepest`: -log of the smallest probability of a class that is not excluded. `chain`: the largest
+    log |v_j / p_j| over the classes whose log-probability has a gradient v_j that is not 0. `target`: -log of the
+    smallest probability among those classes (-inf where there is none).
     """
 
     counted: np.ndarray

@@ -20,8 +20,8 @@ from gradaudit.reference.truth import Truth
 def explain(truth: Truth, profile: Profile, wrong: WrongRows) -> Diagnosis | None:
     """The fault, if p = 0 or 1/p = inf accounts for every wrong row and no row that must be wrong is right.
 
-    From -log p > log(largest number) on, 1/p is infinite (v/p, for a gradient v of log p, accordingly); from -log p > -log(eta / 2) on, p is 0 and its
-    logarithm -inf, and 0 * inf makes a NaN of the whole gradient row.
+    From -log p > log(largest number) on, 1/p is infinite (v/p, for a gradient v of log p, accordingly); from
+    -log p > -log(eta / 2) on, p is 0 and its logarithm -inf, and 0 * inf makes a NaN of the whole gradient row.
     """
     if truth.function.name not in {"cross_entropy", "log_softmax"}:
         return None

@@ -67,5 +67,5 @@ def _cross_entropy_gradient(m: BallAlgebra, rows: Rows[Ball]) -> Ball:
 def programs(function: str) -> Program:
     """log_softmax as log(softmax), cross entropy as softmax, log, negative log-likelihood."""
     if function == "log_softmax":
-        return Program(lambda m, rows: _log(m, rows), _log_softmax_gradient)
+        return Program(_log, _log_softmax_gradient)
     return Program(lambda m, rows: loss_of(m, rows, partial(_log, m, rows)), _cross_entropy_gradient)
