@@ -1,5 +1,6 @@
 """A command line in a folder of its own, in this process or in one of its own."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -29,6 +30,17 @@ class Audits:
 
     answer: object
     asked: list[object] = field(default_factory=list)
+    warmed: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Warmed:
+    """A pool of workers that remembers which of them it was asked to start, and starts none."""
+
+    names: list[str]
+
+    def warm(self, names):
+        self.names.extend(names)
 
 
 @pytest.fixture
@@ -75,11 +87,12 @@ def audits(monkeypatch):
     """The (cases, settings) of every audit that was asked for; each is answered by the sample report."""
     audits = Audits(sample_report.sample_report())
 
-    def audit(cases, settings, progress=None):
+    def audit(cases, settings, progress=None, pool=None):
         audits.asked.append((cases, settings))
         if isinstance(audits.answer, BaseException):
             raise audits.answer
         return audits.answer
 
     monkeypatch.setattr(pipeline, "audit", audit)
+    monkeypatch.setattr(pipeline, "worker_pool", lambda settings: contextlib.nullcontext(Warmed(audits.warmed)))
     return audits
