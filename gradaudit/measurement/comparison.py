@@ -14,12 +14,18 @@ from gradaudit.numerics.formats import Format
 from gradaudit.records.measurement import HISTOGRAM_EDGES, Element, Quantity, Sums, Values
 from gradaudit.reference.special_values import Enclosed
 
+SMALL_SHARE = 2.0**-4
+"""Share of the tolerance below which an enclosure's radius leaves an error of at most 1 - SMALL_SHARE decided."""
+
 WORST = 20
 VALUES = 4096
 OPEN = 64
 
 Escalation = Callable[[np.ndarray], Enclosed]
 """Rows of a block (by their positions in it) -> their exact values by `arb`."""
+
+Dwarfed = Callable[[float], bool]
+"""Whether every radius of the enclosure is known to be at most this share of its tolerance."""
 
 Locate = Callable[[int | None, int, int], tuple[int, ...]]
 """Plane of a Jacobian (or None), row and column -> index in the returned array."""
@@ -31,7 +37,7 @@ Restore = Callable[[list[np.ndarray]], np.ndarray]
 @dataclass(slots=True, eq=False)
 class _Part:
     """A block of the array on its way through the comparison; `error` and `size` = |exact| are 0 where either
-    side is no finite number."""
+    side is no finite number, that is, not `ordinary` (None: all are)."""
 
     start: int
     unit: int | None
@@ -40,6 +46,7 @@ class _Part:
     tolerance: np.ndarray
     error: np.ndarray
     size: np.ndarray
+    ordinary: np.ndarray | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -86,67 +93,73 @@ class Comparison:
         *,
         unit: int | None = None,
         escalate: Escalation | None = None,
+        dwarfed: Dwarfed | None = None,
         special: np.ndarray | None = None,
     ) -> None:
         """Rows `start`.. of the array (of its plane `unit`, in a Jacobian), all arrays [rows, columns].
 
-        `special` [rows] marks rows that hold special values: what differs there is a matter of policy.
+        `dwarfed` spares the look at every enclosure's radius where it knows all of them to be small. `special`
+        [rows] marks rows that hold special values: what differs there is a matter of policy.
         """
         self.elements += got.size
-        if int(np.prod(self.shape)) <= VALUES:
+        if math.prod(self.shape) <= VALUES:
             self.kept.append((got, exact.mid, np.broadcast_to(tolerance, got.shape)))
-        ordinary = np.isfinite(got)
-        ordinary &= np.isfinite(exact.mid)
         with np.errstate(invalid="ignore", over="ignore"):
-            error = np.abs(got - exact.mid if exact.low is None else (got - exact.mid) - exact.low)
+            error = got - exact.mid
+            if exact.low is not None:
+                error -= exact.low
+            np.abs(error, out=error)
             part = _Part(start, unit, got, exact, tolerance, error, np.abs(exact.mid))
-        if not ordinary.all():
+        # NaN and infinities of either side show in the largest error.
+        if not math.isfinite(float(error.max(initial=0.0))):
+            part.ordinary = np.isfinite(got) & np.isfinite(exact.mid)
             self._special(part, special)
-            part.error = np.where(ordinary, error, 0.0)
-            part.size = np.where(ordinary, part.size, 0.0)
+            part.error = np.where(part.ordinary, error, 0.0)
+            part.size = np.where(part.ordinary, part.size, 0.0)
+        ratio = _ratio(part)
         if escalate is not None:
-            self._escalate(part, ordinary, escalate)
-        self._decide(part, ordinary)
+            largest = float(ratio.max(initial=0.0))
+            if not (dwarfed is not None and largest <= 1.0 - SMALL_SHARE and dwarfed(SMALL_SHARE)):
+                ratio = self._escalated(part, ratio, escalate)
+        self._decide(part, ratio)
 
-    def _escalate(self, part: _Part, ordinary: np.ndarray, escalate: Escalation) -> None:
+    def _escalated(self, part: _Part, ratio: np.ndarray, escalate: Escalation) -> np.ndarray:
         """Near its tolerance an error is not known well enough: arb decides the row."""
         with np.errstate(invalid="ignore"):
             doubtful = np.abs(part.error - part.tolerance) <= part.exact.rad
         if not doubtful.any():
-            return
-        doubtful &= (part.exact.rad > 0.0) & np.isfinite(part.tolerance) & ordinary
+            return ratio
+        doubtful &= (part.exact.rad > 0.0) & np.isfinite(part.tolerance) & (part.error > 0.0)
         rows = np.flatnonzero(doubtful.any(axis=-1))
         if len(rows) == 0:
-            return
+            return ratio
         sharper = escalate(rows)
         low = 0.0 if sharper.low is None else sharper.low
-        part.error[rows] = np.where(ordinary[rows], np.abs((part.got[rows] - sharper.mid) - low), 0.0)
+        with np.errstate(invalid="ignore"):
+            finer = np.abs((part.got[rows] - sharper.mid) - low)
+        part.error[rows] = finer if part.ordinary is None else np.where(part.ordinary[rows], finer, 0.0)
         self.escalated += int(doubtful.sum())
+        return _ratio(part)
 
-    def _decide(self, part: _Part, ordinary: np.ndarray) -> None:
-        inside = part.error <= part.tolerance
-        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-            ratio = part.error / part.tolerance
-        # 0 / 0 and x / inf decide nothing; x / 0 is infinitely wrong.
-        if np.isnan(ratio).any():
-            ratio = np.where(inside, np.nan_to_num(ratio, nan=0.0), np.inf)
-        outside = int(inside.size - np.count_nonzero(inside))
-        if outside:
-            self.beyond += outside
-            self.wrong_rows.update((part.start + np.flatnonzero(~inside.all(axis=-1))).tolist())
-        self._maxima(part, ratio)
-        self._cancelled(part, ratio)
-        self._remember(part, ratio)
-        hidden = part.size <= part.tolerance
-        if not ordinary.all():
-            hidden &= ordinary
-        self.vacuous += int(np.count_nonzero(hidden))
-        self.undecided += int(np.count_nonzero(hidden & ((part.size > 0.0) | np.isinf(part.tolerance))))
-
-    def _maxima(self, part: _Part, ratio: np.ndarray) -> None:
+    def _decide(self, part: _Part, ratio: np.ndarray) -> None:
         top = float(ratio.max(initial=0.0))
         self.max_ratio = max(self.max_ratio, top)
-        self.max_abs = max(self.max_abs, float(part.error.max(initial=0.0)))
+        if top >= 1.0:
+            inside = part.error <= part.tolerance
+            self.beyond += int(inside.size - np.count_nonzero(inside))
+            self.wrong_rows.update((part.start + np.flatnonzero(~inside.all(axis=-1))).tolist())
+        self._histogram(ratio, top)
+        self._remember(part, ratio)
+        self._sizes(part, ratio)
+        hidden = part.size <= part.tolerance
+        if part.ordinary is not None:
+            hidden &= part.ordinary
+        count = int(np.count_nonzero(hidden))
+        self.vacuous += count
+        if count:
+            self.undecided += int(np.count_nonzero(hidden & ((part.size > 0.0) | np.isinf(part.tolerance))))
+
+    def _histogram(self, ratio: np.ndarray, top: float) -> None:
         below = 0
         for i, edge in enumerate(HISTOGRAM_EDGES[1:]):
             known = ratio.size if edge >= top else int(np.count_nonzero(ratio <= edge))
@@ -154,18 +167,26 @@ class Comparison:
             below = known
             if known == ratio.size:
                 break
+
+    def _sizes(self, part: _Part, ratio: np.ndarray) -> None:
+        """Absolute, ULP and relative errors, and what has lost its value."""
+        self.max_abs = max(self.max_abs, float(part.error.max(initial=0.0)))
         # 0 has no unit in the last place: an error there counts in absolute terms and against its tolerance.
         ulps = part.error / formats.ulp(part.size, self.form)
         largest = float(ulps.max(initial=0.0))
         if largest > self.max_ulp:
             self.max_ulp = max(self.max_ulp, float(ulps[part.size > 0.0].max(initial=0.0)))
-
-    def _cancelled(self, part: _Part, ratio: np.ndarray) -> None:
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-            relative = part.error / part.size
-            # fmax passes over the NaN of 0 / 0.
-            self.max_rel = max(self.max_rel, float(np.fmax.reduce(relative, axis=None, initial=0.0)))
-            lost = (relative > 0.5) & (part.size >= self.form.smallest_normal)
+            relative = np.divide(part.error, part.size, out=ulps)
+        worst = float(relative.max(initial=0.0))
+        if math.isnan(worst):
+            # 0 / 0 where an exact 0 was returned as 0.
+            relative = np.nan_to_num(relative, copy=False, nan=0.0, posinf=np.inf)
+            worst = float(relative.max(initial=0.0))
+        self.max_rel = max(self.max_rel, worst)
+        if not worst > 0.5:
+            return
+        lost = (relative > 0.5) & (part.size >= self.form.smallest_normal)
         if not lost.any():
             return
         self.cancelled += int(np.count_nonzero(lost))
@@ -234,12 +255,13 @@ class Comparison:
         """Row sums of a gradient block [rows, n] against what they should be [rows]."""
         with np.errstate(invalid="ignore", over="ignore"):
             sums = got.sum(axis=-1)
+            magnitude = np.abs(got).sum(axis=-1)
             residual = np.abs(sums - expected)
             bound = np.broadcast_to(tolerance, got.shape).sum(axis=-1)
             self.total += float(sums.sum())
-            self.magnitude += float(np.abs(got).sum())
+            self.magnitude += float(magnitude.sum())
             # The auditor's own float64 sum rounds too, n - 1 times at most.
-            bound = bound + got.shape[-1] * 2.0**-53 * np.abs(got).sum(axis=-1)
+            bound = bound + got.shape[-1] * 2.0**-53 * magnitude
         finite = np.isfinite(residual)
         if not finite.any():
             return
@@ -295,6 +317,15 @@ class Comparison:
             values=values,
             special_classes=tuple(self.special_classes),
         )
+
+
+def _ratio(part: _Part) -> np.ndarray:
+    """Error over tolerance; 0 / 0 and x / inf decide nothing, x / 0 is infinitely wrong."""
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        ratio: np.ndarray = part.error / part.tolerance
+    if math.isnan(float(ratio.max(initial=0.0))):
+        ratio = np.where(part.error <= part.tolerance, np.nan_to_num(ratio, nan=0.0), np.inf)
+    return ratio
 
 
 def _class_of(value: float) -> str:

@@ -122,7 +122,7 @@ def _compare(truth: Truth, evaluation: Evaluation, row: ToleranceRow) -> _Pass:
     for block_truth in truth.blocks():
         block = block_truth.block
         bounds = tolerance.block(block_truth)
-        bound = tolerance.output(bounds)
+        bound = tolerance.output(bounds).values
         any_special |= _special_rows(block) is not None
         if got_output is not None:
             got = _cut(truth, got_output, block, classes=truth.elementwise)
@@ -156,17 +156,18 @@ def _compare_gradients(
     per_unit = gradient.name == "jacobian"
     for position, unit in enumerate(truth.units):
         got = _cut(truth, planes[position], block, classes=True)
-        bound = tolerance.gradient(bounds, unit)
+        allowed, exact = tolerance.gradient(bounds, unit), truth.gradient(block_truth, unit)
         gradient.add(
             block.start,
             got,
-            truth.gradient(block_truth, unit),
-            bound,
+            exact,
+            allowed.values,
             unit=unit if per_unit else None,
             escalate=lambda r, u=unit: truth.exact_gradient(block, u, r),  # type: ignore[misc]
+            dwarfed=lambda share, a=allowed, e=exact: a.dwarfs(e, share),  # type: ignore[misc]
             special=special,
         )
-        gradient.add_sums(block.start, got, truth.row_sums(block, unit), bound)
+        gradient.add_sums(block.start, got, truth.row_sums(block, unit), allowed.values)
 
 
 def _special_rows(block: Block) -> np.ndarray | None:

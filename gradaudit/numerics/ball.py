@@ -21,25 +21,28 @@ from gradaudit.numerics.exponentials import (
     exponent_errors,
     grown,
 )
-from gradaudit.numerics.row_radius import RowRadius
+from gradaudit.numerics.row_radius import Patch, RowRadius
 
 Radius = np.ndarray | float
 
 
 class Ball:
-    """An array of balls. `rad` broadcasts to `mid`; the float 0.0 means exact."""
+    """An array of balls. `rad` broadcasts to `mid`; the float 0.0 means exact.
 
-    __slots__ = ("_rad", "algebra", "errors", "mid", "row_radius", "rows")
+    Where a :class:`RowRadius` describes the balls, both are spelled out on first use.
+    """
+
+    __slots__ = ("_mid", "_rad", "algebra", "errors", "row_radius", "rows")
 
     def __init__(
         self,
         algebra: BallAlgebra,
-        mid: np.ndarray,
+        mid: np.ndarray | None,
         rad: Radius | RowRadius = 0.0,
         rows: RowExponentials | None = None,
     ) -> None:
         self.algebra = algebra
-        self.mid = mid
+        self._mid = mid
         self._rad = None if isinstance(rad, RowRadius) else rad
         self.row_radius = rad if isinstance(rad, RowRadius) else None
         # Of logits: their exponentials, shared by every formula on them; of a log-softmax: those of its logits.
@@ -47,8 +50,16 @@ class Ball:
         self.errors: ExponentErrors | None = None
 
     @property
+    def mid(self) -> np.ndarray:
+        """The midpoints."""
+        if self._mid is None:
+            assert self.row_radius is not None
+            self._mid = self.row_radius.midpoints()
+        return self._mid
+
+    @property
     def rad(self) -> Radius:
-        """The radius as an array, spelled out on first use."""
+        """The radii."""
         if self._rad is None:
             assert self.row_radius is not None
             self._rad = self.row_radius.dense()
@@ -61,11 +72,12 @@ class Ball:
         return self.algebra.rounded(self.mid - other.mid, self.rad + other.rad)  # type: ignore[return-value]
 
     def __mul__(self, other: Self) -> Self:
-        mid = self.mid * other.mid
-        if self.row_radius is not None and (other.mid.ndim == 0 or other.mid.shape[-1] == 1):
+        radius = self.row_radius
+        if radius is not None and radius.patch is None and (other.mid.ndim == 0 or other.mid.shape[-1] == 1):
             a = self.algebra.arithmetic
-            radius = self.row_radius.times(other.mid, other.rad).rounded(a.u_operation, a.eta_operation)
-            return type(self)(self.algebra, mid, radius)
+            product = radius.times(other.mid, other.rad).rounded(a.u_operation, a.eta_operation)
+            return type(self)(self.algebra, None, product)
+        mid = self.mid * other.mid
         return self.algebra.rounded(mid, _product_radius(self, other), underflows=True)  # type: ignore[return-value]
 
     def __truediv__(self, other: Self) -> Self:
@@ -77,7 +89,7 @@ class Ball:
         return self.algebra.rounded(mid, rad, underflows=True)  # type: ignore[return-value]
 
     def __neg__(self) -> Self:
-        return type(self)(self.algebra, np.negative(self.mid), self.row_radius or self.rad)
+        return type(self)(self.algebra, np.negative(self.mid), self.rad)
 
 
 class BallAlgebra:
@@ -103,23 +115,25 @@ class BallAlgebra:
             bound += self.arithmetic.eta_operation
         return Ball(self, mid, bound)
 
-    def stored(self, mid: np.ndarray, rad: np.ndarray | RowRadius, rows: RowExponentials | None = None) -> Ball:
+    def stored(self, mid: np.ndarray, rad: np.ndarray, rows: RowExponentials | None = None) -> Ball:
         """A kernel's result on its way to memory."""
         a = self.arithmetic
         if a.u_store:
-            if isinstance(rad, RowRadius):
-                rad = rad.rounded(a.u_store, a.eta_store)
-            else:
-                rad = rad + (a.u_store * (np.abs(mid) + rad) + a.eta_store)
+            rad = rad + (a.u_store * (np.abs(mid) + rad) + a.eta_store)
         return Ball(self, mid, rad, rows)
+
+    def stored_multiple(self, radius: RowRadius) -> Ball:
+        """A multiple of a softmax on its way to memory."""
+        a = self.arithmetic
+        return Ball(self, None, radius.rounded(a.u_store, a.eta_store) if a.u_store else radius)
 
     def charged(self, a: Ball, roundings: int) -> Ball:
         """`a` after so many more stored operations of the candidate, relative to its value."""
         if self.encloses or not roundings:
             return a
         factor = phi(roundings * self.arithmetic.u_operation)
-        if a.row_radius is not None:
-            return Ball(self, a.mid, a.row_radius.rounded(factor, 0.0), a.rows)
+        if a.row_radius is not None and a.row_radius.patch is None:
+            return Ball(self, None, a.row_radius.rounded(factor, 0.0), a.rows)
         return Ball(self, a.mid, np.abs(a.mid) * factor + np.asarray(a.rad) * (1.0 + factor), a.rows)
 
     def parameter(self, value: float) -> Ball:
@@ -181,9 +195,9 @@ class BallAlgebra:
     def take(self, a: Ball, labels: np.ndarray) -> Ball:
         """a at one class of each row, shape [rows, 1]."""
         index = labels[:, None]
+        if a.row_radius is not None and a.row_radius.patch is None:
+            return Ball(self, *a.row_radius.at(index))
         mid = np.take_along_axis(np.broadcast_to(a.mid, (len(labels), a.mid.shape[-1])), index, axis=-1)
-        if a.row_radius is not None:
-            return Ball(self, mid, a.row_radius.at(index))
         if isinstance(a.rad, float):
             return Ball(self, mid, a.rad)
         rad = np.broadcast_to(a.rad, (len(labels), a.mid.shape[-1]))
@@ -192,10 +206,13 @@ class BallAlgebra:
     def replace(self, a: Ball, labels: np.ndarray, values: Ball) -> Ball:
         """a with `values` at one class of each row."""
         index = labels[:, None]
+        bound = np.broadcast_to(values.rad, index.shape)
+        if a.row_radius is not None and a.row_radius.patch is None:
+            return Ball(self, None, a.row_radius.patched(Patch(index, values.mid, bound)))
         mid = a.mid.copy()
         np.put_along_axis(mid, index, values.mid, axis=-1)
-        rad = a.row_radius.dense() if a.row_radius is not None else np.array(np.broadcast_to(a.rad, mid.shape))
-        np.put_along_axis(rad, index, np.broadcast_to(values.rad, index.shape), axis=-1)
+        rad = np.array(np.broadcast_to(a.rad, mid.shape))
+        np.put_along_axis(rad, index, bound, axis=-1)
         return Ball(self, mid, rad)
 
     # -- softmax and its kin ---------------------------------------------------------------------------------------
@@ -217,7 +234,7 @@ class BallAlgebra:
         rows, errors, a = self.exponentials(z), self.exponent_errors(z), self.arithmetic
         factor = phi(a.e + errors.sigma + 2.0 * a.u)
         if errors.linear is not None:
-            return self.stored(rows.p, RowRadius(rows, 1.0, errors.linear * (1.0 + factor), factor, a.eta))
+            return self.stored_multiple(RowRadius(rows, 1.0, errors.linear * (1.0 + factor), factor, a.eta))
         return self.stored(rows.p, grown(rows, errors, a.e + errors.sigma + 2.0 * a.u) + a.eta)
 
     def softmax_of_log(self, z: Ball) -> Ball:
@@ -229,7 +246,7 @@ class BallAlgebra:
             if float(largest.max()) <= AFFINE_LIMIT:
                 # exp(b) - 1 <= b / (1 - b/2)
                 straight = (1.0 + phi(a.e)) / (1.0 - 0.5 * largest)
-                return Ball(self, rows.p, RowRadius(rows, 1.0, slope * straight, offset * straight + phi(a.e), a.eta))
+                return Ball(self, None, RowRadius(rows, 1.0, slope * straight, offset * straight + phi(a.e), a.eta))
         return self.exp(self.log_softmax(z), stored=False)
 
     def log_softmax(self, z: Ball, at: np.ndarray | None = None) -> Ball:

@@ -1,56 +1,90 @@
-"""A radius that four numbers a row describe, so that a whole block costs four passes instead of twenty.
+"""Balls around multiples of a softmax, described by five numbers a row, so that a block costs a few passes.
 
-Most of what a softmax is multiplied by on its way to a gradient is one number a row. Under such products a radius
-of the form p_j (slope t_j + offset) + floor keeps its form, and is only spelled out when it is compared.
+Most of what a softmax is multiplied by on its way to a gradient is one number a row. Under such products a midpoint
+scale * p_j keeps its form, and so does a radius p_j (slope t_j + offset) + floor; both are spelled out only when
+they are compared.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from gradaudit.numerics.exponentials import RowExponentials
 
+Scalar = np.ndarray | float
+"""One number a row, [rows, 1], or one for all."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Patch:
+    """What stands at one class of each row instead: `index`, `mid` and `rad` are [rows, 1]."""
+
+    index: np.ndarray
+    mid: np.ndarray
+    rad: np.ndarray
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RowRadius:
-    """p_j (slope t_j + offset) + floor around a midpoint of magnitude size * p_j; the four are [rows, 1]."""
+    """Midpoints scale * p_j with radii p_j (slope t_j + offset) + floor, but for the `patch`."""
 
     rows: RowExponentials
-    size: np.ndarray | float
-    slope: np.ndarray | float
-    offset: np.ndarray | float
-    floor: np.ndarray | float
+    scale: Scalar
+    slope: Scalar
+    offset: Scalar
+    floor: Scalar
+    patch: Patch | None = None
 
-    def times(self, factor: np.ndarray | float, error: np.ndarray | float) -> RowRadius:
-        """After a product with `factor` [rows, 1], itself off by at most `error`."""
+    def times(self, factor: Scalar, error: Scalar) -> RowRadius:
+        """After a product with `factor`, itself off by at most `error`."""
         reach = np.abs(factor) + error
-        return RowRadius(
-            self.rows,
-            self.size * np.abs(factor),
-            self.slope * reach,
-            self.offset * reach + self.size * error,
-            self.floor * reach,
-        )
+        offset = self.offset * reach + np.abs(self.scale) * error
+        return RowRadius(self.rows, self.scale * factor, self.slope * reach, offset, self.floor * reach)
 
     def rounded(self, u: float, eta: float) -> RowRadius:
         """After a rounding with unit roundoff u that may lose eta to underflow: u (|mid| + radius) + eta more."""
         grow = 1.0 + u
-        return RowRadius(
-            self.rows, self.size, self.slope * grow, self.offset * grow + u * self.size, self.floor * grow + eta
-        )
+        offset = self.offset * grow + u * np.abs(self.scale)
+        return RowRadius(self.rows, self.scale, self.slope * grow, offset, self.floor * grow + eta)
 
-    def dense(self) -> np.ndarray:
-        """Spelled out, [rows, n]."""
-        result: np.ndarray = self.rows.gap * self.slope
-        result += self.offset
-        result *= self.rows.p
-        result += self.floor
+    def patched(self, patch: Patch) -> RowRadius:
+        """With another ball at one class of each row."""
+        return replace(self, patch=patch)
+
+    def midpoints(self) -> np.ndarray:
+        """The midpoints, [rows, n]."""
+        if self.patch is None:
+            return self.rows.p if isinstance(self.scale, float) and self.scale == 1.0 else self.rows.p * self.scale
+        result = self.rows.p * self.scale
+        np.put_along_axis(result, self.patch.index, self.patch.mid, axis=-1)
         return result
 
-    def at(self, index: np.ndarray) -> np.ndarray:
-        """At one class of each row, [rows, 1]; `index` is [rows, 1]."""
+    def dense(self, inflation: float = 1.0) -> np.ndarray:
+        """The radii times `inflation`, [rows, n]."""
+        result: np.ndarray = self.rows.gap * (self.slope * inflation)
+        result += self.offset * inflation
+        result *= self.rows.p
+        result += self.floor * inflation
+        if self.patch is not None:
+            np.put_along_axis(result, self.patch.index, self.patch.rad * inflation, axis=-1)
+        return result
+
+    def at(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Midpoint and radius at one class of each row; `index` and both results are [rows, 1]."""
         gap = np.take_along_axis(self.rows.gap, index, axis=-1)
         p = np.take_along_axis(self.rows.p, index, axis=-1)
-        return p * (gap * self.slope + self.offset) + self.floor
+        return p * self.scale, p * (gap * self.slope + self.offset) + self.floor
+
+    def within(self, other: RowRadius, share: float) -> bool:
+        """Whether every radius is at most `share` of the other's, seen from the numbers of the rows alone."""
+        if self.rows is not other.rows or self.patch is None or other.patch is None:
+            return False
+        pairs = (
+            (self.slope, other.slope),
+            (self.offset, other.offset),
+            (self.floor, other.floor),
+            (self.patch.rad, other.patch.rad),
+        )
+        return all(bool(np.all(np.less_equal(mine, np.multiply(share, theirs)))) for mine, theirs in pairs)

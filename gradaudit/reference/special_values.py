@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gradaudit.numerics.ball import Ball
 from gradaudit.reference.block import Block
 
 
@@ -52,18 +53,40 @@ TABLE = (
 )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Enclosed:
     """Exact values of a block: midpoint `mid` + `low` (None: 0) within `rad`; float64, shape [rows, n or 1].
 
     A NaN or infinite midpoint is what is due there; `open` (None: nowhere) marks elements where the mathematics
-    leaves the answer open.
+    leaves the answer open. `rad` may be given as a ball, whose radius times `inflation` is spelled out on first use.
     """
 
-    mid: np.ndarray
-    low: np.ndarray | None
-    rad: np.ndarray
-    open: np.ndarray | None
+    __slots__ = ("_rad", "ball", "inflation", "low", "mid", "open")
+
+    def __init__(
+        self,
+        mid: np.ndarray,
+        low: np.ndarray | None,
+        rad: np.ndarray | Ball,
+        open: np.ndarray | None,  # noqa: A002 - what the policy table calls it
+        inflation: float = 1.0,
+    ) -> None:
+        self.mid = mid
+        self.low = low
+        self.open = open
+        self.inflation = inflation
+        self.ball = rad if isinstance(rad, Ball) else None
+        self._rad = None if isinstance(rad, Ball) else rad
+
+    @property
+    def rad(self) -> np.ndarray:
+        """The radii, of the midpoints' shape."""
+        if self._rad is None:
+            assert self.ball is not None
+            if self.ball.row_radius is not None:
+                self._rad = self.ball.row_radius.dense(self.inflation)
+            else:
+                self._rad = np.broadcast_to(np.asarray(self.ball.rad), self.mid.shape) * self.inflation
+        return self._rad
 
 
 def apply_to_output(enclosed: Enclosed, block: Block, function: str, targets: np.ndarray | None) -> Enclosed:

@@ -11,8 +11,10 @@ from gradaudit.functions.rows import Rows
 from gradaudit.numerics import arithmetic as arithmetics
 from gradaudit.numerics.ball import Ball, BallAlgebra
 from gradaudit.numerics.bounds import phi
+from gradaudit.numerics.row_radius import RowRadius
 from gradaudit.reference.ladder import ToleranceRow
 from gradaudit.reference.lift import Lift
+from gradaudit.reference.special_values import Enclosed
 from gradaudit.reference.truth import BlockTruth, Truth
 
 
@@ -22,6 +24,21 @@ class BlockTolerance:
 
     truth: BlockTruth
     rows: Rows[Ball]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Allowance:
+    """Tolerances of a block, `values` [rows, n or 1]; `radius` describes them by row where that is possible."""
+
+    values: np.ndarray
+    radius: RowRadius | None
+
+    def dwarfs(self, exact: Enclosed, share: float) -> bool:
+        """Whether the enclosure's radius is known to be at most `share` of every tolerance."""
+        ball = exact.ball
+        if self.radius is None or ball is None or ball.row_radius is None:
+            return False
+        return ball.row_radius.within(self.radius, share / exact.inflation)
 
 
 class Tolerance:
@@ -39,12 +56,11 @@ class Tolerance:
         rows.z.rows = truth.rows.z.algebra.exponentials(truth.rows.z)
         return BlockTolerance(truth, rows)
 
-    def output(self, block: BlockTolerance) -> np.ndarray:
+    def output(self, block: BlockTolerance) -> Allowance:
         """Tolerance of the forward result, [rows, n or 1], before any reduction."""
-        ball = self.row.program.output(self.m, block.rows)
-        return self._final(ball, block)
+        return self._final(self.row.program.output(self.m, block.rows), block)
 
-    def gradient(self, block: BlockTolerance, unit: int | None) -> np.ndarray:
+    def gradient(self, block: BlockTolerance, unit: int | None) -> Allowance:
         """Tolerance of the gradient, [rows, n], under the cotangent `unit`."""
         rows = block.rows
         if unit != self.truth.units[0]:
@@ -85,14 +101,22 @@ class Tolerance:
             return None
         return Ball(self.m, np.array([[den.value]]), np.array([[den.value * phi(self._denominator_error())]]))
 
-    def _final(self, ball: Ball, block: BlockTolerance) -> np.ndarray:
+    def _final(self, ball: Ball, block: BlockTolerance) -> Allowance:
         """The radius; ignored rows are due exactly."""
-        rad = np.array(np.broadcast_to(np.asarray(ball.rad), ball.mid.shape))
-        a = self.m.arithmetic
-        if a.u_result:
-            rad += a.u_result * (np.abs(ball.mid) + rad) + a.eta_result
-        rad[np.isnan(rad)] = np.inf
+        a, radius = self.m.arithmetic, ball.row_radius
+        if radius is not None and radius.patch is None and a.u_result:
+            radius = radius.rounded(a.u_result, a.eta_result)
+        elif a.u_result:
+            radius = None
+        if radius is not None:
+            values = radius.dense()
+        else:
+            values = np.array(np.broadcast_to(np.asarray(ball.rad), ball.mid.shape))
+            if a.u_result:
+                values += a.u_result * (np.abs(ball.mid) + values) + a.eta_result
+        if np.isnan(values.max(initial=0.0)):
+            values[np.isnan(values)] = np.inf
         counted = block.truth.block.counted
         if not counted.all():
-            rad[~counted] = 0.0
-        return rad
+            values[~counted] = 0.0
+        return Allowance(values, radius)

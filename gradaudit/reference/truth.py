@@ -238,8 +238,7 @@ class Truth:
 
 
 def _enclosed(ball: Ball) -> Enclosed:
-    rad = np.broadcast_to(np.asarray(ball.rad), ball.mid.shape) * INFLATION
-    return Enclosed(ball.mid, None, rad, None)
+    return Enclosed(ball.mid, None, ball, None, INFLATION)
 
 
 def _split(a: ArbArray) -> Enclosed:

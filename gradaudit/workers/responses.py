@@ -110,6 +110,7 @@ def array(response: Response, name: str, folder: Path, shape: tuple[int, ...]) -
     except (OSError, ValueError, EOFError) as error:
         raise BadResponseError(f"{name}: {type(error).__name__}: {error}") from None
     if not isinstance(loaded, np.ndarray):
+        loaded.close()
         raise BadResponseError(f"{name}: an .npy file was expected, an archive came")
     stored = "uint16" if dtype == "bfloat16" else dtype
     if dtype not in FLOATS or loaded.dtype.name != stored:

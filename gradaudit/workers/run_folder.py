@@ -38,6 +38,7 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._stored: dict[int, Path] = {}
+        self._scalars: list[object] = []
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
 
@@ -58,6 +59,8 @@ class RunFolder:
         return folder
 
     def _path_of(self, array: np.ndarray) -> Path:
+        import numpy as np
+
         own = _file_of(array)
         if own is not None:
             return own
@@ -68,6 +71,9 @@ class RunFolder:
             path = self.path / f"input-{next(self._numbers)}.npy"
             _write(path, array)
             self._stored[id(array)] = path
+            if not isinstance(array, np.ndarray):
+                self._scalars.append(array)  # nobody can be told when a NumPy scalar goes
+                return path
         # While the array lives its identity is not given to another one.
         weakref.finalize(array, self._forget, id(array)).atexit = False
         return path
