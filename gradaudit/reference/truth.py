@@ -115,8 +115,10 @@ class Truth:
             m = ArbAlgebra()
             return self._policy_output(_split(self.function.output(m, self._lift_arb(m).rows(part, 0))), part)
 
-    def exact_gradient(self, block: Block, unit: int | None, rows: np.ndarray | None = None) -> Enclosed:
-        """Gradient of (some rows of) a block by `arb`."""
+    def exact_gradient(
+        self, block: Block, unit: int | None, rows: np.ndarray | None = None, columns: np.ndarray | None = None
+    ) -> Enclosed:
+        """Gradient of (some rows and columns of) a block by `arb`."""
         part = block if rows is None else select(block, rows)
         with arb_algebra.precision():
             m = ArbAlgebra()
@@ -124,7 +126,8 @@ class Truth:
             gradient = self.function.gradient(m, lifted)
             if lifted.factor is not None:
                 gradient = gradient * lifted.factor
-            return self._policy_gradient(_split(gradient), part)
+            gradient = np.broadcast_to(gradient, part.logits.shape)
+            return self._policy_gradient(_split(gradient if columns is None else gradient[:, columns]), part)
 
     def reduced_output(self) -> Enclosed:
         """The sum or mean of the rows' losses, shape [1, 1]."""

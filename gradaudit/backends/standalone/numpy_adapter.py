@@ -16,6 +16,10 @@ Array = Any
 Request = Dict[str, Any]
 
 
+BLOCK_ELEMENTS = 1 << 17
+"""Elements of a block of rows: some arrays of that size stay in the second-level cache."""
+
+
 class UnsupportedError(Exception):
     """This NumPy has no such dtype."""
 
@@ -42,11 +46,20 @@ class Arithmetic(NamedTuple):
 
 
 class Labels(NamedTuple):
-    """What cross entropy is asked for: target mass [rows, classes], rows that count, upstream / denominator."""
+    """What cross entropy is asked for.
 
-    mass: Array
+    `targets` are `indices` [rows, 1] or probabilities [rows, all classes]; `classes` those that take part; `counts`
+    [rows, 1] is false for ignored rows; `factor` [rows, 1] is upstream / `denominator` (that of the mean).
+    """
+
+    targets: Array
+    indices: bool
+    classes: Array
     counts: Array
+    smoothing: float
+    weight: Array
     factor: Array
+    denominator: Array
 
 
 def hello(threads: int) -> dict[str, Any]:  # noqa: ARG001
@@ -131,44 +144,65 @@ def _tiled(logits: Array, axes: list[int]) -> tuple[Array, Array]:
 def _forward_and_backward(
     request: Request, a: Arithmetic, arrays: dict[str, Array], axes: list[int]
 ) -> tuple[Array, Array]:
+    """In blocks of rows that stay in the cache; rows have nothing to do with one another before the reduction."""
     import numpy as np
 
-    parameters, formulation = request["parameters"], request["formulation"]
-    logits = arrays["logits"]
-    active = _active_classes(parameters, logits.shape, axes)
-    scale, temperature = (a.number(parameters.get(name, 1.0)) for name in ("logit_scale", "temperature"))
-    z = _rows(logits, axes)[:, active]
-    z = z if scale == 1 else a.rounded(z * scale)
-    z = np.ascontiguousarray(z if temperature == 1 else a.rounded(z / temperature))
-    outer = tuple(size for i, size in enumerate(logits.shape) if i not in axes)
-    if request["function"] == "cross_entropy":
-        labels, denominator = _labels(request, a, arrays, axes, active, outer)
-        loss, gradient = _cross_entropy(a, z, labels, formulation)
-        output = _reduced(a, loss, parameters.get("reduction", "mean"), denominator).reshape(
-            outer if parameters.get("reduction", "mean") == "none" else ()
-        )
-    elif request["function"] == "logsumexp":
-        upstream = np.ones((z.shape[0], 1), a.dtype) if request["per_output"] else arrays["upstream"].reshape(-1, 1)
-        output, gradient = _logsumexp(a, z, upstream, formulation)
-        output = output.reshape(outer)
-    else:
-        compute = {"softmax": _softmax, "log_softmax": _log_softmax}[request["function"]]
-        output, gradient = compute(a, z, _rows(arrays["upstream"], axes)[:, active], formulation)
-        missing = 0.0 if request["function"] == "softmax" else -np.inf
-        output = _restored(output, active, missing, logits.shape, axes)
-    gradient = gradient if temperature == 1 else a.rounded(gradient / temperature)
-    gradient = gradient if scale == 1 else a.rounded(gradient * scale)
-    return output, _restored(gradient, active, 0.0, logits.shape, axes)
+    parameters, function = request["parameters"], request["function"]
+    shape, logits = arrays["logits"].shape, _rows(arrays["logits"], axes)
+    outer = tuple(size for i, size in enumerate(shape) if i not in axes)
+    active = _active_classes(parameters, logits.shape[1])
+    per_class = function in ("softmax", "log_softmax")
+    labels = _labels(request, a, arrays, axes, active) if function == "cross_entropy" else None
+    if labels is None:
+        upstream = arrays.get("upstream", np.ones(outer, a.dtype))
+        upstream = _rows(upstream, axes) if per_class else upstream.reshape(-1, 1)
+    rows, classes = logits.shape[0], logits[:1, active].shape[1]
+    gradient = np.empty((rows, classes), a.dtype)
+    output = np.empty((rows, classes if per_class else 1), a.row if labels else a.dtype)
+    step = max(1, BLOCK_ELEMENTS // max(1, classes))
+    for part in (slice(first, first + step) for first in range(0, rows, step)):
+        z = _scaled(a, parameters, logits[part, active])
+        if labels is not None:
+            output[part], g = _cross_entropy(a, z, labels, part, request["formulation"])
+        elif per_class:
+            compute = _softmax if function == "softmax" else _log_softmax
+            output[part], g = compute(a, z, upstream[part, active], request["formulation"])
+        else:
+            output[part], g = _logsumexp(a, z, upstream[part], request["formulation"])
+        gradient[part] = _unscaled(a, parameters, g)
+    gradient = _restored(gradient, active, 0.0, shape, axes)
+    if labels is not None:
+        reduction = parameters.get("reduction", "mean")
+        return _reduced(a, output, reduction, labels.denominator).reshape(
+            outer if reduction == "none" else ()
+        ), gradient
+    if not per_class:
+        return output.reshape(outer), gradient
+    return _restored(output, active, 0.0 if function == "softmax" else -np.inf, shape, axes), gradient
 
 
-def _active_classes(parameters: dict[str, Any], shape: tuple[int, ...], axes: list[int]) -> Array:
+def _scaled(a: Arithmetic, parameters: dict[str, Any], logits: Array) -> Array:
+    """z = logits scale / temperature, contiguous."""
+    import numpy as np
+
+    scale, temperature = parameters.get("logit_scale", 1.0), parameters.get("temperature", 1.0)
+    z = logits if scale == 1 else a.rounded(logits * a.number(scale))
+    return np.ascontiguousarray(z if temperature == 1 else a.rounded(z / a.number(temperature)))
+
+
+def _unscaled(a: Arithmetic, parameters: dict[str, Any], gradient: Array) -> Array:
+    """The gradient with respect to the logits, of that with respect to z."""
+    scale, temperature = parameters.get("logit_scale", 1.0), parameters.get("temperature", 1.0)
+    gradient = gradient if temperature == 1 else a.rounded(gradient / a.number(temperature))
+    return gradient if scale == 1 else a.rounded(gradient * a.number(scale))
+
+
+def _active_classes(parameters: dict[str, Any], classes: int) -> Array:
     """The classes that take part: a slice of all, or indices along the flattened class axes."""
     import numpy as np
 
     masked = list(parameters.get("masked_classes") or ())
-    if not masked:
-        return slice(None)
-    return np.setdiff1d(np.arange(int(np.prod([shape[axis] for axis in axes]))), masked)
+    return np.setdiff1d(np.arange(classes), masked) if masked else slice(None)
 
 
 def _rows(array: Array, axes: list[int]) -> Array:
@@ -245,12 +279,12 @@ def _logsumexp(a: Arithmetic, z: Array, g: Array, formulation: str) -> tuple[Arr
     return a.rounded(shift + np.log(s)), a.rounded(w / s) * g
 
 
-def _cross_entropy(a: Arithmetic, z: Array, labels: Labels, formulation: str) -> tuple[Array, Array]:
-    """The loss of each row, in the row's dtype, and the gradient."""
+def _cross_entropy(a: Arithmetic, z: Array, labels: Labels, part: slice, formulation: str) -> tuple[Array, Array]:
+    """The loss of each row of `part`, in the row's dtype, and the gradient."""
     import numpy as np
 
     t, w, s = _exponentials(a, z, formulation)
-    mass, factor = labels.mass, labels.factor
+    mass, factor = _target_mass(a, labels, part), labels.factor[part]
     if formulation == "unfused":
         p = a.rounded(w / s)
         log_p = np.log(p)
@@ -265,41 +299,48 @@ def _cross_entropy(a: Arithmetic, z: Array, labels: Labels, formulation: str) ->
             gradient = a.rounded(residual * factor)
     # 0 log 0 is 0, and a row that does not count has neither loss nor gradient, whatever its logits are.
     losses = -a.total(np.where(mass == 0, mass, mass * log_p))
-    return losses, np.where(labels.counts, gradient, np.zeros((), a.dtype))
+    return losses, np.where(labels.counts[part], gradient, np.zeros((), a.dtype))
 
 
-def _labels(
-    request: Request, a: Arithmetic, arrays: dict[str, Array], axes: list[int], active: Array, outer: tuple[int, ...]
-) -> tuple[Labels, Array]:
-    """t_ij = w_j ((1 - eps) q_ij + eps / C), q one-hot for class indices; and the mean's denominator."""
+def _target_mass(a: Arithmetic, labels: Labels, part: slice) -> Array:
+    """t_ij = w_j ((1 - eps) q_ij + eps / C), q one-hot for class indices; 0 in rows that do not count."""
+    import numpy as np
+
+    counts = labels.counts[part]
+    if labels.indices:
+        mass = (labels.targets[part] == labels.classes).astype(a.dtype)
+    else:
+        mass = labels.targets[part, labels.classes]
+    if labels.smoothing:
+        mass = a.rounded(mass * a.number(1.0 - labels.smoothing))
+        mass = a.rounded(mass + a.number(labels.smoothing / mass.shape[1]))
+    mass = mass if labels.weight is None else mass * labels.weight
+    return np.where(counts, mass, np.zeros((), a.dtype))
+
+
+def _labels(request: Request, a: Arithmetic, arrays: dict[str, Array], axes: list[int], active: Array) -> Labels:
     import numpy as np
 
     parameters, targets = request["parameters"], arrays["targets"]
-    smoothing = float(parameters.get("label_smoothing", 0.0))
-    weight = arrays["weight"][active] if "weight" in arrays else None
-    rows = int(np.prod(outer))
+    classes = np.arange(int(np.prod([arrays["logits"].shape[axis] for axis in axes])))[active]
+    weight = arrays["weight"] if "weight" in arrays else None
+    indices = targets.dtype.kind == "i"
+    targets = targets.reshape(-1, 1) if indices else _rows(targets, axes)
+    rows = len(targets)
     counts = np.ones((rows, 1), bool)
-    if targets.dtype.kind == "i":
-        labels = targets.reshape(rows, 1)
-        counts = labels != parameters.get("ignore_index", -100)
-        classes = np.arange(int(np.prod([arrays["logits"].shape[axis] for axis in axes])))[active]
-        _check_labels(labels[counts], classes)
-        mass = ((labels == classes) & counts).astype(a.dtype)
-        own_weight = counts.astype(a.row) if weight is None else a.total(mass * weight)
-        denominator = own_weight.sum()
-    else:
-        mass = _rows(targets, axes)[:, active]
-        denominator = a.row.type(rows)
-    if smoothing:
-        mass = a.rounded(mass * a.number(1.0 - smoothing))
-        mass = a.rounded(mass + a.number(smoothing / mass.shape[1]))
-    if weight is not None:
-        mass = mass * weight
-    mass = np.where(counts, mass, np.zeros((), a.dtype))
+    denominator = a.row.type(rows)
+    if indices:
+        counts = targets != parameters.get("ignore_index", -100)
+        _check_labels(targets[counts], classes)
+        counted = np.ones(counts.sum(), a.row) if weight is None else weight[targets[counts]].astype(a.row)
+        denominator = counted.sum()
     upstream = np.ones(1) if request["per_output"] else arrays["upstream"]
-    upstream = upstream.reshape(-1, 1).astype(a.row)
-    factor = upstream / denominator if parameters.get("reduction", "mean") == "mean" else upstream
-    return Labels(mass, counts, factor), denominator
+    factor = upstream.reshape(-1, 1).astype(a.row)
+    factor = factor / denominator if parameters.get("reduction", "mean") == "mean" else factor
+    smoothing = float(parameters.get("label_smoothing", 0.0))
+    weight = weight if weight is None else weight[active]
+    factor = np.broadcast_to(factor, (rows, 1))
+    return Labels(targets, indices, classes, counts, smoothing, weight, factor, denominator)
 
 
 def _check_labels(labels: Array, classes: Array) -> None:
