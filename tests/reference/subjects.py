@@ -110,13 +110,13 @@ class Judge:
         """Of the output, and of the gradient under each unit; row by row."""
         truth, tolerance = self.truth, Tolerance(self.truth, row)
         bounds = [tolerance.block(block) for block in truth.blocks()]
-        outputs = [np.broadcast_to(tolerance.output(b), b.truth.output.mid.shape) for b in bounds]
+        outputs = [np.broadcast_to(tolerance.output(b).values, b.truth.output.mid.shape) for b in bounds]
         output = np.concatenate(outputs)
         if truth.reduced:
             with np.errstate(over="ignore"):
                 losses = sum(float(np.abs(b.truth.output.mid).sum()) for b in bounds)
                 output = np.array([[tolerance.reduced(losses, float(output.sum()))]])
-        gradients = [np.concatenate([tolerance.gradient(b, unit) for b in bounds]) for unit in truth.units]
+        gradients = [np.concatenate([tolerance.gradient(b, unit).values for b in bounds]) for unit in truth.units]
         return output, gradients
 
     def quantities(self, arrays: dict[str, np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:

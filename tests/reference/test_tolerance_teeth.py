@@ -46,11 +46,20 @@ class Survey:
     weaker: int = 0
 
     def add(self, family: str, variant: Variant, inputs: Inputs) -> None:
-        judge = Judge(inputs)
+        what = f"{inputs.dtype} {family}, {variant.name}"
         self.reached[family] += 0.0
+        try:
+            judge = Judge(inputs)
+        except RuntimeWarning as warning:
+            self.violations.append(f"{what}: the enclosure of logits {inputs.logits.shape} warns: {warning}")
+            return
         for name in BACKENDS:
             for formulation in FORMULATIONS[variant.function]:
-                self._add(judge, name, formulation, f"{inputs.dtype} {family}, {variant.name}", family)
+                try:
+                    self._add(judge, name, formulation, what, family)
+                except RuntimeWarning as warning:
+                    place = f"{name} {formulation}, logits {inputs.logits.shape}"
+                    self.violations.append(f"{what}: {place}: the tolerance warns: {warning}")
 
     def _add(self, judge: Judge, name: str, formulation: str, what: str, family: str) -> None:
         inputs = judge.inputs
@@ -97,7 +106,7 @@ def test_backends_stay_within_their_tolerances(dtype: str) -> None:
 @pytest.mark.parametrize("dtype", families.DTYPES)
 def test_backends_stay_within_and_come_near_their_tolerances(dtype: str) -> None:
     """Every size: no error above its tolerance, and in every family one above 0.3 of it."""
-    found = survey(cases(dtype, families.SIZES, elements=120, varied=3, seed=22))
+    found = survey(cases(dtype, families.SIZES, elements=60, varied=8, seed=22))
     found.assert_clean()
     assert found.elements > 1_000_000
     slack = {family: share for family, share in found.reached.items() if not 0.3 <= share <= 1.0}
