@@ -1,0 +1,72 @@
+# What one does daily. Nothing has to be installed first but Python 3.11 or newer and make:
+#
+#     make check       audit sample_configs/ over NumPy, torch and ONNX Runtime
+#     make test        the quick tests
+#
+# The first of them sets up .venv, which takes as long as downloading torch does. Another interpreter, or another
+# place for the environment:
+#
+#     make check PYTHON=python3.12 VENV=/tmp/gradaudit-venv
+
+PYTHON ?= python3
+VENV ?= .venv
+PYTEST_ARGS ?=
+
+bin := $(VENV)/bin
+pip := $(bin)/python -m pip --disable-pip-version-check
+# One stamp for each set of packages; a change of what is to be installed makes them out of date.
+installed := $(VENV)/.installed
+installed_dev := $(VENV)/.installed-dev
+
+.DEFAULT_GOAL := help
+.PHONY: help check test test-slow test-all lint format bench clean
+
+help:
+	@sed -n 's/^## //p' Makefile
+
+## make check      audit sample_configs/ through every backend
+check: $(installed)
+	$(bin)/gradaudit check sample_configs/
+
+## make test       the quick tests; PYTEST_ARGS="-k saturation" passes options on
+test: $(installed_dev)
+	$(bin)/python -m pytest $(PYTEST_ARGS)
+
+## make test-slow  the tests marked slow
+test-slow: $(installed_dev)
+	$(bin)/python -m pytest -m slow $(PYTEST_ARGS)
+
+## make test-all   both, in one run
+test-all: $(installed_dev)
+	$(bin)/python -m pytest -m "slow or not slow" $(PYTEST_ARGS)
+
+## make lint       ruff (rules and format) and mypy --strict
+lint: $(installed_dev)
+	$(bin)/ruff check
+	$(bin)/ruff format --check
+	$(bin)/mypy
+
+## make format     rewrite the sources as ruff would have them
+format: $(installed_dev)
+	$(bin)/ruff check --fix
+	$(bin)/ruff format
+
+## make bench      measure against the peers, side by side
+bench: $(installed_dev)
+	$(bin)/python -m benchmarks
+
+## make clean      remove the environment and every cache
+clean:
+	rm -rf "$(VENV)" dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(installed): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo "gradaudit needs Python 3.11 or newer; name one: make PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv "$(VENV)"
+	$(pip) install --constraint constraints.txt --editable .
+	@touch $@
+
+$(installed_dev): $(installed)
+	$(pip) install --constraint constraints.txt --editable '.[dev]'
+	@touch $@
