@@ -64,9 +64,7 @@ def _forms(function: str, formulation: str, probabilities: str) -> tuple[_Form, 
         return strictest, _Form("log_softmax", log_softmax.programs(function))
     if formulation == "unfused":
         return strictest, _Form("unfused", unfused.programs(function), looser=True)
-    # x - log sum exp x: the logarithm of an unshifted sum carries the offset that the difference takes away.
-    offset = function in {"log_softmax", "cross_entropy"}
-    return strictest, _Form("unshifted", unshifted.programs(function), looser=True, common_offset=offset)
+    return strictest, _Form("unshifted", unshifted.programs(function), looser=True)
 
 
 def _precisions(profile: Profile) -> tuple[tuple[str, Profile], ...]:
