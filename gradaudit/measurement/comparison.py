@@ -251,6 +251,14 @@ class Comparison:
             index = self.locate(part.unit, part.start + int(row), int(column))
             self.special_classes.append((index, _class_of(float(part.got[row, column]))))
 
+    def add_masked(self, got: np.ndarray, due: float, place: Callable[[int, int], tuple[int, ...]]) -> None:
+        """Elements of masked classes, [rows, masked classes], which are due exactly; `place` tells their index."""
+        wrong = ~(got == due)
+        self.special_mismatch += int(np.count_nonzero(wrong))
+        for row, column in np.argwhere(wrong)[:WORST]:
+            index = place(int(row), int(column))
+            self._push(Element(index, float(got[row, column]), due, 0.0, float("inf")))
+
     def add_sums(self, start: int, got: np.ndarray, expected: np.ndarray, tolerance: np.ndarray) -> None:
         """Row sums of a gradient block [rows, n] against what they should be [rows]."""
         with np.errstate(invalid="ignore", over="ignore"):

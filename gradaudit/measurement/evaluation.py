@@ -138,6 +138,8 @@ def _compare(truth: Truth, evaluation: Evaluation, row: ToleranceRow) -> _Pass:
             losses += float(np.abs(block_truth.output.mid).sum())
             tolerances += float(bound.sum())
         _compare_gradients(gradient, got_gradients, tolerance, bounds)
+    if layout.active is not None:
+        _compare_masked(truth, output, gradient, evaluation)
     if truth.reduced:
         exact = truth.reduced_output()
         bound = np.array([[tolerance.reduced(losses, tolerances) if np.isfinite(exact.mid[0, 0]) else 0.0]])
@@ -168,6 +170,23 @@ def _compare_gradients(
             special=special,
         )
         gradient.add_sums(block.start, got, truth.row_sums(block, unit), allowed.values)
+
+
+def _compare_masked(truth: Truth, output: Comparison, gradient: Comparison, evaluation: Evaluation) -> None:
+    """Masked classes take no part: probability 0, log-probability -inf, gradient 0, exactly."""
+    layout, masked = truth.layout, truth.layout.masked
+
+    def check(comparison: Comparison, array: np.ndarray, due: float, lead: tuple[int, ...]) -> None:
+        got = layout.as_rows(array)[:, masked].astype(np.float64)
+        comparison.add_masked(got, due, lambda row, column: (*lead, *layout.place(row, int(masked[column]))))
+
+    if truth.elementwise:
+        check(output, evaluation.output, -np.inf if truth.function.name == "log_softmax" else 0.0, ())
+    if evaluation.gradient is not None:
+        check(gradient, evaluation.gradient, 0.0, ())
+    elif evaluation.jacobian is not None:
+        for unit, plane in enumerate(evaluation.jacobian):
+            check(gradient, plane, 0.0, (unit,))
 
 
 def _special_rows(block: Block) -> np.ndarray | None:

@@ -37,6 +37,12 @@ class Layout:
         return self.classes if self.active is None else len(self.active)
 
     @property
+    def masked(self) -> np.ndarray:
+        """The classes that take no part."""
+        none = np.zeros(0, dtype=np.int64)
+        return none if self.active is None else np.setdiff1d(np.arange(self.classes), self.active)
+
+    @property
     def outer_shape(self) -> tuple[int, ...]:
         """The shape without the class axes: that of one output a row."""
         return tuple(size for i, size in enumerate(self.shape) if i not in self.axis)
@@ -77,7 +83,10 @@ class Layout:
 
     def index(self, row: int, column: int) -> tuple[int, ...]:
         """Where row `row`, active class `column` stands in an array of the logits' shape."""
-        column = self.class_of(column)
+        return self.place(row, self.class_of(column))
+
+    def place(self, row: int, column: int) -> tuple[int, ...]:
+        """Where row `row`, class `column` (masked ones counted) stands in an array of the logits' shape."""
         outer = iter(np.unravel_index(row, self.outer_shape) if self.outer_shape else ())
         inner = iter(np.unravel_index(column, tuple(self.shape[a] for a in self.axis)))
         return tuple(int(next(inner if i in self.axis else outer)) for i in range(len(self.shape)))

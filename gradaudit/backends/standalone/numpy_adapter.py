@@ -323,7 +323,7 @@ def _labels(request: Request, a: Arithmetic, arrays: dict[str, Array], axes: lis
 
     parameters, targets = request["parameters"], arrays["targets"]
     classes = np.arange(int(np.prod([arrays["logits"].shape[axis] for axis in axes])))[active]
-    weight = arrays["weight"] if "weight" in arrays else None
+    weight = arrays.get("weight")
     indices = targets.dtype.kind == "i"
     targets = targets.reshape(-1, 1) if indices else _rows(targets, axes)
     rows = len(targets)
