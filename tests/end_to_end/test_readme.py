@@ -1,0 +1,59 @@
+"""What README.md shows is what the commands print, and what it lists is what there is."""
+
+import re
+
+import pytest
+
+from gradaudit.reports.summary import EXIT_MEANINGS
+from gradaudit.rules import registry
+from gradaudit.specs.loading import load
+from tests.end_to_end.readme import README, Block, blocks, printed, recorded_on, running_on, without_numbers
+
+TEXT = README.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def same_machine(forum) -> bool:
+    """Whether the output was recorded with these versions and on such a processor: then every digit counts."""
+    _, report = forum
+    return recorded_on(TEXT) == running_on(report)
+
+
+@pytest.mark.parametrize("block", [*blocks(TEXT)], ids=lambda block: block.command)
+def test_a_command_prints_what_the_readme_shows(block, same_machine):
+    output = printed(block.command)
+    if same_machine:
+        assert output == block.output, "python -m tests.end_to_end.readme records the output anew"
+    assert without_numbers(output) == without_numbers(block.output)
+
+
+def test_blocks_are_found_and_numbers_are_told_from_words():
+    text = "```console\n$ gradaudit rules\nCAN101\n\n```\ntext\n```console\n$ ls\nx\n```\n"
+    assert list(blocks(text)) == [Block("gradaudit rules", "CAN101\n\n")]
+    assert without_numbers("e/t 0.0609 1.41e3 0.88*\n───\nrow 3 lost") == "e/t # # # ─ row # lost"
+    assert without_numbers("torch lost 1") != without_numbers("numpy lost 1")
+    assert len(list(blocks(TEXT))) >= 5
+
+
+def test_the_first_things_to_do_are_two_commands():
+    (commands,) = re.findall(r"^## Two commands\n.*?^```\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+    assert [line.split("#")[0].strip() for line in commands.splitlines()] == ["make check", "make test"]
+
+
+def test_the_table_of_findings_is_the_registry():
+    rows = re.findall(r"^\| ([A-Z]{3}\d{3}) \| (\w+) \| ([a-z0-9-]+) \| (.*) \|$", TEXT, re.MULTILINE)
+    assert rows == [(rule.code, rule.severity, rule.name, rule.summary) for rule in registry.rules()]
+
+
+def test_the_table_of_exit_statuses_is_complete():
+    statuses = re.findall(r"^\| (\d+) \| .* \|$", TEXT, re.MULTILINE)
+    assert [int(status) for status in statuses] == sorted(EXIT_MEANINGS)
+
+
+def test_the_spec_of_the_readme_is_valid(tmp_path):
+    (spec,) = re.findall(r"^```yaml\n(version: 1\n.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+    path = tmp_path / "loss.gradaudit.yaml"
+    path.write_text(spec, encoding="utf-8")
+    (case,) = load([str(path)])
+    assert case.shape == (128, 256)
+    assert len(case.dtypes) * len(case.scale) * len(case.backends) * len(case.formulations) == 36
