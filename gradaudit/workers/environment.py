@@ -46,6 +46,6 @@ def environment(backend: Backend, settings: WorkerSettings) -> dict[str, str]:
     result["TORCH_DEVICE_BACKEND_AUTOLOAD"] = "0"
     if interpreter(backend.name, settings) != sys.executable:
         # Another interpreter's packages are its own: ours are of another Python version.
-        for variable in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__"):
+        for variable in ("PYTHONPATH", "PYTHONHOME"):
             result.pop(variable, None)
     return result

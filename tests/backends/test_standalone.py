@@ -1,0 +1,91 @@
+"""The files that run in other people's interpreters: what they may import, and which Python they are written in."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gradaudit.backends.interface import STANDALONE
+
+FILES = sorted(STANDALONE.glob("*.py"))
+
+OLDEST = (3, 8)
+
+ALLOWED = {
+    "worker.py": {"numpy"},
+    "numpy_adapter.py": {"numpy", "ml_dtypes"},
+    "torch_adapter.py": {"torch"},
+    "onnxruntime_adapter.py": {"numpy", "onnx", "onnxruntime"},
+    "onnx_graphs.py": {"numpy", "onnx"},
+}
+
+
+def imported(tree: ast.AST) -> set[str]:
+    """The packages that are imported anywhere in the tree."""
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "there is no package to be relative to"
+            names.add(str(node.module).partition(".")[0])
+    return names
+
+
+def violations(source: str, allowed: set[str]) -> list[str]:
+    """What is wrong with a standalone file."""
+    try:
+        tree = ast.parse(source, feature_version=OLDEST)
+    except SyntaxError as error:
+        return [f"not Python {OLDEST[0]}.{OLDEST[1]}: {error.msg}"]
+    strangers = imported(tree) - allowed - set(sys.stdlib_module_names)
+    found = [f"imports {name}" for name in sorted(strangers)]
+    if "pickle" in imported(tree):
+        found.append("imports pickle")
+    heavy = imported(ast.Module([node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom))], []))
+    found += [f"imports {name} before it is asked to" for name in sorted(heavy & allowed)]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("numpy.load", "numpy.save"):
+            keywords = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+            if keywords.get("allow_pickle") != "False":
+                found.append(f"line {node.lineno}: {ast.unparse(node.func)} may pickle")
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_standalone_files_need_nothing(path: Path) -> None:
+    assert violations(path.read_text("utf-8"), ALLOWED[path.name]) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "complaint"),
+    [
+        ("match x:\n    case 1: pass\n", "not Python 3.8"),
+        ("def f():\n    import gradaudit\n", "imports gradaudit"),
+        ("def f():\n    from gradaudit.records import case\n", "imports gradaudit"),
+        ("import pickle\n", "imports pickle"),
+        ("import numpy\n", "imports numpy before it is asked to"),
+        ("def f(numpy):\n    numpy.load('x.npy')\n", "line 2: numpy.load may pickle"),
+    ],
+)
+def test_the_rules_can_be_broken(source: str, complaint: str) -> None:
+    assert any(text.startswith(complaint) for text in violations(source, {"numpy"}))
+
+
+def test_the_folder_of_the_worker_is_not_on_the_path_of_imports(tmp_path: Path) -> None:
+    """A file beside the worker must not stand in for a module that a framework imports."""
+    (tmp_path / "worker.py").write_bytes((STANDALONE / "worker.py").read_bytes())
+    (tmp_path / "json.py").write_text("raise ImportError('the wrong json')\n")
+    run = subprocess.run(
+        [sys.executable, tmp_path / "worker.py"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (run.returncode, run.stderr) == (0, "")

@@ -1,0 +1,4 @@
+import ctypes
+
+print("importing", flush=True)
+ctypes.string_at(0)

@@ -1,0 +1,2 @@
+def hello(threads):
+    import a_framework_that_nobody_has  # noqa: F401
