@@ -15,6 +15,9 @@ EXIT_MEANINGS = {
     130: "interrupted",
 }
 
+PLURALS = {"info": "info"}
+"""Severities whose plural has no s."""
+
 
 def summary(report: Report) -> tuple[str, str]:
     """The severity that colours the line ("" where nothing is wrong), and the line."""
@@ -41,7 +44,8 @@ def _findings(counted: Counts) -> str:
     for severity in reversed(SEVERITIES):
         found, expected = counted.findings[severity], counted.expected[severity]
         if found:
-            parts.append(count(found, severity) + (f" ({expected} expected)" if expected else ""))
+            noun = count(found, severity, PLURALS.get(severity))
+            parts.append(noun + (f" ({expected} expected)" if expected else ""))
     return ", ".join(parts)
 
 

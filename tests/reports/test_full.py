@@ -1,11 +1,14 @@
 """What people read: snapshots at two widths, and the statements that must stand in them."""
 
+import math
 import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from gradaudit.records.case import InlineArray, RandomArray, Upstream
+from gradaudit.records.measurement import Explanation
 from gradaudit.reports.console import full
 from gradaudit.reports.console.cells import Cells
 from gradaudit.reports.small_arrays import exact_row_sum
@@ -43,6 +46,71 @@ def test_no_line_is_wider_than_the_page_and_nothing_is_cut(friendly_report, widt
     for case in friendly_report.cases:
         for finding in case.findings:
             assert re.sub(r"\s", "", finding.message) in letters
+
+
+def test_what_explains_an_evaluation_is_folded_between_words_and_not_cut():
+    """Widths that Rich's own layout made a column too wide for the page at, and so cut the last letters off."""
+    wide = sample_report.quantity(
+        "output", [0.1, 0.2], [0.1, 0.2], 1e-8, max_error_over_tolerance=0.0601, max_ulp=1410
+    )
+    sums = sample_report.Sums(0, -0.00045, 0.0, 0.00045, 0.01, 0, 0.0, 0.0)
+    gradient = sample_report.quantity(
+        "gradient", [0.1, 0.2], [0.1, 0.2], 1e-8, sums=sums, max_error_over_tolerance=0.0984, max_ulp=1410
+    )
+    row = Explanation("shifted", "bfloat16 row statistics", True, True, False, False, ())
+    measured = tuple(
+        sample_report.measurement(name, wide, gradient=gradient, explanation=row)
+        for name in ("numpy", "torch", "onnxruntime")
+    )
+    case = replace(sample_report.forum_case(), measurements=measured)
+    for width in range(78, 90):
+        text = full.render(sample_report.sample_report(case), width=width)
+        table = text[text.index("explained") : text.index("forward float32")]
+        words = table.split()
+        assert words.count("statistics") == words.count("row") == words.count("bfloat16") == 3, table
+
+
+def test_a_wrong_special_value_is_no_small_error():
+    case = sample_report.forum_case()
+    first = case.measurements[0]
+    wrong = replace(first, output=replace(first.output, special_mismatch=1))
+    report = sample_report.sample_report(replace(case, measurements=(wrong, *case.measurements[1:])))
+    lines = [line.split() for line in full.render(report, width=80).splitlines()]
+    assert ["numpy", "inf", "inf"] in [line[:3] for line in lines]
+    assert ["torch", "0.188", "1.25"] in [line[:3] for line in lines]
+
+
+@pytest.mark.parametrize(
+    ("changes", "present", "absent"),
+    [
+        ({"cancelled_rows": 0, "cancelled_magnitude": 0.0}, "per-output gradients cancel in no row", "add up to 0,"),
+        ({"offset": math.inf}, "beside logits that are all equal", "inf times"),
+        ({"max_probability": 0.0}, "unit roundoff", "largest probability"),
+        ({"max_probability": 0.0}, "unit roundoff", "condition number"),
+    ],
+)
+def test_facts_that_do_not_apply_are_not_stated(changes, present, absent):
+    case = replace(sample_report.forum_case(), facts=(sample_report.facts(**changes),))
+    text = full.render(sample_report.sample_report(case), width=200)
+    assert present in text
+    assert absent not in text
+
+
+def test_the_last_digits_stand_under_one_another(friendly_report):
+    text = full.render(replace(friendly_report, cases=friendly_report.cases[:1]), width=80)
+    lines = text[text.index("forward float32") :].splitlines()[2:5]
+    assert {line.index("0.130108") for line in lines} == {lines[0].index("0.130108")}
+    assert ["*" in line for line in lines] == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("source", "shown"),
+    [(InlineArray(np.array([1.0, 2.0])), "given"), (RandomArray("normal", (2,), 3), "random")],
+)
+def test_where_the_upstream_gradient_comes_from(source, shown):
+    case = sample_report.forum_case()
+    case = replace(case, case=replace(case.case, upstream=Upstream("values", source)))
+    assert f"upstream {shown}\n" in full.render(sample_report.sample_report(case), width=80)
 
 
 def test_the_per_output_gradients_stand_beside_the_exact_ones_with_their_sums(friendly_report):

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from rich.console import Console
-from rich.measure import measure_renderables
 from rich.table import Table
 from rich.text import Text
 
@@ -23,8 +22,13 @@ Item = Measurement | EvaluationFailure
 NUMBERS = ("forward\ne/t", "\nULP", "gradient\ne/t", "\nULP", "unde-\ncided", "sum\n(exact)")
 """Headers between the name of an evaluation and what explains it; the last may fold."""
 
+FIRST, SUM, LAST = 0, len(NUMBERS), len(NUMBERS) + 1
+"""Columns that may fold: the name of the evaluation, the sum, and what explains it."""
+
 UNFOLDED = 24
 """Words of a name up to this length are kept whole where the page allows it."""
+GAP = 2
+"""Blank columns between two columns of a table."""
 
 
 def evaluation_table(items: Sequence[Item], console: Console) -> tuple[Text, Table]:
@@ -45,24 +49,36 @@ def evaluation_table(items: Sequence[Item], console: Console) -> tuple[Text, Tab
             cells = _measured(item) if isinstance(item, Measurement) else _failed(item)
             rows.append((safe(_name(item, len(formulations) > 1)), *cells))
     jacobian = any(isinstance(item, Measurement) and item.jacobian for item in items)
-    result = _laid_out(rows, jacobian, whole=True)
-    if measure_renderables(console, console.options, [result]).minimum > console.width - INDENT:
-        result = _laid_out(rows, jacobian, whole=False)
+    numbers = [header.replace("gradient", "Jacobian") if jacobian else header for header in NUMBERS]
+    headers = ["evaluation", *numbers, "explained by"]
+    widths: Sequence[int | None] = _widths(headers, rows, console.width - INDENT) or [None] * len(headers)
+    result = table()
+    for index, (header, width) in enumerate(zip(headers, widths, strict=True)):
+        add = add_name_column if index in (FIRST, LAST) else add_number_column
+        add(result, header, width)
+    for row in rows:
+        result.add_row(*row)
     return safe(("evaluations ", "bold"), ", ".join(shared)), result
 
 
-def _laid_out(rows: Sequence[Sequence[Text]], jacobian: bool, *, whole: bool) -> Table:
-    """The rows as a table that keeps words and numbers `whole`, or that folds whatever is too wide."""
-    result = table()
-    longest = max(len(word) for name, *_ in rows for word in name.plain.split())
-    add_name_column(result, "evaluation", min(UNFOLDED, longest) if whole else None)
-    for header in NUMBERS:
-        named = header.replace("gradient", "Jacobian") if jacobian else header
-        add_number_column(result, named, no_wrap=whole and header != NUMBERS[-1])
-    add_name_column(result, "explained by")
-    for row in rows:
-        result.add_row(*row)
-    return result
+def _widths(headers: Sequence[str], rows: Sequence[Sequence[Text]], page: int) -> list[int] | None:
+    """The widths of all columns where no word need be broken on a page so wide; None where one must be.
+
+    What explains an evaluation folds first, then its sum, then its name. Rich by itself would rather break a word,
+    and cut off what it then has no room for.
+    """
+    columns = [
+        [header, *(row[index].plain for row in rows if index < len(row))] for index, header in enumerate(headers)
+    ]
+    full = [max(len(line) for text in column for line in text.split("\n")) for column in columns]
+    words = [max(len(word) for text in column for word in text.split()) for column in columns]
+    for first in (full[FIRST], min(words[FIRST], UNFOLDED)):
+        for total in (full[SUM], words[SUM]):
+            widths = [first, *full[FIRST + 1 : SUM], total]
+            room = page - sum(widths) - GAP * len(widths)
+            if room >= min(words[LAST], UNFOLDED):
+                return [*widths, min(room, full[LAST])]
+    return None
 
 
 def _name(item: Item, with_formulation: bool) -> str:
@@ -93,12 +109,18 @@ def _dashes(amount: int) -> list[Text]:
 
 
 def _ratio(measured: Quantity) -> Text:
-    sound = measured.beyond == 0 and measured.non_finite == 0
-    return safe((_shown(measured.max_error_over_tolerance), "" if sound else "bold red"))
+    sound = measured.beyond == 0 and not _has_wrong_special(measured)
+    ratio = math.inf if _has_wrong_special(measured) else measured.max_error_over_tolerance
+    return safe((_shown(ratio), "" if sound else "bold red"))
 
 
 def _ulp(measured: Quantity) -> Text:
-    return safe(_shown(measured.max_ulp))
+    return safe(_shown(math.inf if _has_wrong_special(measured) else measured.max_ulp))
+
+
+def _has_wrong_special(measured: Quantity) -> bool:
+    """Whether some value is NaN or infinite and should not be, or the other way round: no error measures that."""
+    return measured.non_finite > 0 or measured.special_mismatch > 0
 
 
 def _shown(value: float) -> str:
@@ -119,7 +141,9 @@ def _explained(measurement: Measurement) -> Text:
     """The fault that was recognised, or the tolerance row that explains every element, or nothing."""
     explanation = measurement.explanation
     if measurement.diagnoses:
-        return safe((", ".join(diagnosis.fault for diagnosis in measurement.diagnoses), "bold red"))
+        # In words, which fold between them.
+        faults = ", ".join(diagnosis.fault.replace("-", " ") for diagnosis in measurement.diagnoses)
+        return safe((faults, "bold red"))
     if not explanation.explains:
         quantities = (measurement.output, measurement.gradient, measurement.jacobian)
         beyond = sum(measured.beyond for measured in quantities if measured is not None)

@@ -30,7 +30,7 @@ def facts_lines(facts: InputFacts) -> Iterator[Padding]:
 
 
 def _saturation(facts: InputFacts) -> str:
-    if math.isnan(facts.max_probability):
+    if _says_nothing(facts.max_probability):
         return ""
     return (
         f"largest probability {_probability(facts.max_probability, facts.complement)}, "
@@ -40,7 +40,7 @@ def _saturation(facts: InputFacts) -> str:
 
 
 def _jacobian(facts: InputFacts) -> str:
-    if math.isnan(facts.largest_jacobian_entry):
+    if _says_nothing(facts.max_probability):
         return ""
     return (
         f"largest entry {number(facts.largest_jacobian_entry)} = {_in_units(facts.largest_jacobian_entry, facts)}, "
@@ -49,7 +49,7 @@ def _jacobian(facts: InputFacts) -> str:
 
 
 def _underflow(facts: InputFacts) -> str:
-    if math.isnan(facts.smallest_probability):
+    if _says_nothing(facts.max_probability):
         return ""
     text = f"smallest probability {number(facts.smallest_probability, 3)}"
     if facts.underflowed:
@@ -58,17 +58,23 @@ def _underflow(facts: InputFacts) -> str:
 
 
 def _cancellation(facts: InputFacts) -> str:
-    if not facts.sums_outputs or math.isnan(facts.cancelled_magnitude):
+    if not facts.sums_outputs or _says_nothing(facts.max_probability):
         return ""
+    if facts.cancelled_rows == 0:
+        return "the per-output gradients cancel in no row"
     return (
-        f"the per-output gradients add up to {number(facts.cancelled_sum, 3)}, their magnitudes to "
-        f"{number(facts.cancelled_magnitude)}; cancelled: {_rows(facts.cancelled_rows, facts)}"
+        f"the per-output gradients cancel in {_rows(facts.cancelled_rows, facts)}: they add up to "
+        f"{number(facts.cancelled_sum, 3)}, their magnitudes to {number(facts.cancelled_magnitude)}"
     )
 
 
 def _conditioning(facts: InputFacts) -> str:
+    if _says_nothing(facts.max_probability):
+        return ""
     statements = [] if math.isnan(facts.condition) else [f"condition number {number(facts.condition, 3)}"]
-    if not math.isnan(facts.offset):
+    if math.isinf(facts.offset):
+        statements.append("a common offset beside logits that are all equal")
+    elif not math.isnan(facts.offset):
         statements.append(f"common offset {number(facts.offset, 3)} times the spread of the row")
     return ", ".join(statements)
 
@@ -77,6 +83,11 @@ def _special(facts: InputFacts) -> str:
     if not facts.special_rows:
         return ""
     return f"NaN, infinite or wholly masked logits: {_rows(facts.special_rows, facts)}"
+
+
+def _says_nothing(largest_probability: float) -> bool:
+    """Whether no row has two finite logits: the largest probability of one that has is above 0."""
+    return not largest_probability > 0
 
 
 def _probability(p: float, complement: float) -> str:

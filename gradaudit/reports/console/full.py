@@ -8,7 +8,7 @@ from typing import Literal
 
 from rich.console import Console, RenderableType
 
-from gradaudit.records.case import FunctionCall
+from gradaudit.records.case import FunctionCall, RandomArray, Upstream
 from gradaudit.records.finding import RuleSummary
 from gradaudit.records.report import CaseReport, Report
 from gradaudit.reports.console.evaluation_table import evaluation_table
@@ -73,7 +73,7 @@ def _case(
     case = report.case
     yield safe(("── ", "dim"), (case.name, "bold"), ("  ", ""), (place(case.source), "dim"))
     axes = case.axis[0] if len(case.axis) == 1 else list(case.axis)
-    scope = f"logits {shape(case.shape)}, class axis {axes}, upstream {case.upstream.kind}"
+    scope = f"logits {shape(case.shape)}, class axis {axes}, upstream {_upstream(case.upstream)}"
     yield indented(safe(_call(case.function), ("; ", "dim"), scope))
     if items := ordered(report):
         shared, table = evaluation_table(items, console)
@@ -94,6 +94,13 @@ def _case(
             if index == 0:
                 yield ""
             yield renderable
+
+
+def _upstream(upstream: Upstream) -> str:
+    """`ones`, `per_output`, `random` or `given`."""
+    if upstream.kind != "values":
+        return upstream.kind
+    return "random" if isinstance(upstream.source, RandomArray) else "given"
 
 
 def _call(function: FunctionCall) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.box import Box
 from rich.padding import Padding
 from rich.table import Table
@@ -35,11 +37,28 @@ def table(gap: int = 1) -> Table:
     return Table(box=HEADER_LINE, show_edge=False, pad_edge=False, padding=(0, gap, 0, 0), header_style="bold")
 
 
-def add_name_column(target: Table, header: str, min_width: int | None = None) -> None:
+def add_name_column(target: Table, header: str, width: int | None = None) -> None:
     """A column of names: folded where there is no room, never cut."""
-    target.add_column(safe(header), overflow="fold", min_width=min_width)
+    target.add_column(safe(header), overflow="fold", width=width)
 
 
-def add_number_column(target: Table, header: str, *, no_wrap: bool = False) -> None:
+def add_number_column(target: Table, header: str, width: int | None = None) -> None:
     """A column of numbers, aligned right; the header is ours and may hold line ends."""
-    target.add_column(Text(header), justify="right", overflow="fold", no_wrap=no_wrap)
+    target.add_column(Text(header), justify="right", overflow="fold", width=width)
+
+
+def add_values(target: Table, headers: Sequence[str], rows: Sequence[tuple[str | Text, Sequence[Text]]]) -> None:
+    """Columns of numbers behind a column of names, and their rows: last digit under last digit, marked or not.
+
+    Every number brings the place of its mark along, a blank where it has none.
+    """
+    # Aligned here: Rich takes the blanks at the end of a text away before it aligns it to the right.
+    headings = [Text(f"{header} ") for header in headers]
+    for index, column in enumerate(zip(headings, *(values for _, values in rows), strict=True)):
+        width = max(cell.cell_len for cell in column) + (index == 0)
+        for cell in column:
+            cell.pad_left(width - cell.cell_len)
+    for heading in headings:
+        target.add_column(heading, overflow="fold")
+    for name, values in rows:
+        target.add_row(name, *values)

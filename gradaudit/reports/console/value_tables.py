@@ -11,11 +11,12 @@ from rich.console import Console, Group
 from rich.measure import measure_renderables
 from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
 from gradaudit.records.measurement import Measurement, Quantity
 from gradaudit.records.report import CaseReport
 from gradaudit.reports.console.cells import WORST_MARK, Cells
-from gradaudit.reports.console.styled import INDENT, add_name_column, add_number_column, indented, safe, table
+from gradaudit.reports.console.styled import INDENT, add_name_column, add_values, indented, safe, table
 from gradaudit.reports.evaluations import ordered
 from gradaudit.reports.findings import setting
 from gradaudit.reports.small_arrays import Laid, exact_row_sum, is_small, laid_out, row_sum
@@ -82,24 +83,27 @@ def _rows(heading: str, shown: Sequence[Shown], digits: int, *, sums: bool, colo
     """One line for each row and evaluation, the exact one first."""
     exact = shown[0][1]
     _, rows, classes = exact.reference.shape
-    result = table(gap=0)  # a number brings the place of its mark along
-    add_name_column(result, heading)
-    if rows > 1:
-        add_number_column(result, "row ")
-    for index in range(classes):
-        add_number_column(result, f"[{index}] " if classes > 1 else "value ")
-    if sums:
-        add_number_column(result, "sum ")
+    headers = ["row"] if rows > 1 else []
+    headers += [f"[{index}]" for index in range(classes)] if classes > 1 else ["value"]
+    headers += ["sum"] if sums else []
     cells = Cells(exact.reference, digits, color_system)
+    lines: list[tuple[Text, list[Text]]] = []
     for row in range(rows):
-        label = [safe(f"{row} ")] if rows > 1 else []
-        total = [cells.total(exact_row_sum(exact.reference[0, row]))] if sums else []
-        result.add_row(safe(("exact", "bold")), *label, *map(cells.cell, exact.reference[0, row]), *total)
+        entries = exact.reference[0, row]
+        totals = [cells.total(exact_row_sum(entries))] if sums else []
+        lines.append((safe(("exact", "bold")), [*_label(row, rows), *map(cells.cell, entries), *totals]))
         for name, laid in shown:
-            total = [cells.total(row_sum(laid.got[0, row]))] if sums else []
+            totals = [cells.total(row_sum(laid.got[0, row]))] if sums else []
             marked = map(cells.cell, laid.got[0, row], laid.worst[0, row])
-            result.add_row(safe(name), *label, *marked, *total)
+            lines.append((safe(name), [*_label(row, rows), *marked, *totals]))
+    result = table(gap=0)
+    add_name_column(result, heading)
+    add_values(result, headers, lines)
     return result
+
+
+def _label(row: int, rows: int) -> list[Text]:
+    return [safe(f"{row} ")] if rows > 1 else []
 
 
 def _side_by_side(heading: str, shown: Sequence[Shown], console: Console) -> Iterator[Padding]:
@@ -131,15 +135,15 @@ def _matrix(name: str, entries: np.ndarray, worst: np.ndarray | None, cells: Cel
     """Outputs down, logits across; sums over the logits at the right, over the outputs below."""
     total = exact_row_sum if worst is None else row_sum
     marks = np.zeros(entries.shape, dtype=bool) if worst is None else worst
-    result = table(gap=0)  # a number brings the place of its mark along
+    lines = [
+        (safe(f"[{index}]"), [*map(cells.cell, row, marked), cells.total(total(row))])
+        for index, (row, marked) in enumerate(zip(entries, marks, strict=True))
+    ]
+    sums = [*(total(column) for column in entries.T), total(entries.reshape(-1))]
+    lines.append((safe(("sum", "bold")), [*map(cells.total, sums)]))
+    result = table(gap=0)
     add_name_column(result, "output")
-    for index in range(entries.shape[1]):
-        add_number_column(result, f"d[{index}] ")
-    add_number_column(result, "sum ")
-    for index, (row, marked) in enumerate(zip(entries, marks, strict=True)):
-        result.add_row(safe(f"[{index}]"), *map(cells.cell, row, marked), cells.total(total(row)))
-    columns = [total(column) for column in entries.T]
-    result.add_row(safe(("sum", "bold")), *map(cells.total, columns), cells.total(total(entries.reshape(-1))))
+    add_values(result, [*(f"d[{index}]" for index in range(entries.shape[1])), "sum"], lines)
     return Group(safe((name, "bold")), result)
 
 
