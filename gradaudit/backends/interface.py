@@ -17,9 +17,9 @@ An object of class :class:`Backend` is registered under the entry-point group `g
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from gradaudit.records.profile import Profile
 
@@ -28,8 +28,17 @@ GROUP = "gradaudit.backends"
 STANDALONE = Path(__file__).parent / "standalone"
 """The folder of our own adapters and of the worker's main."""
 
-DeclareProfile = Callable[[str, str, str], Profile]
-"""(function, formulation, dtype) -> the arithmetic that the backend declares for it."""
+
+class DeclareProfile(Protocol):
+    """The arithmetic that a backend declares for a function, a formulation and a dtype.
+
+    `classes_last` is true where the class axes are the last ones of the logits: a framework may have other kernels
+    for other layouts.
+    """
+
+    def __call__(self, function: str, formulation: str, dtype: str, *, classes_last: bool = True) -> Profile:
+        """The declared profile."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

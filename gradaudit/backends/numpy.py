@@ -35,8 +35,8 @@ from gradaudit.records.profile import Profile
 SIXTEEN_BITS = ("float16", "bfloat16")
 
 
-def profile(function: str, formulation: str, dtype: str) -> Profile:
-    """What this module's docstring says."""
+def profile(function: str, formulation: str, dtype: str, *, classes_last: bool = True) -> Profile:  # noqa: ARG001
+    """What this module's docstring says; the same for every layout."""
     # Every formulation of cross entropy but the closed ones forms p from the stored log-probability.
     stored_log = formulation == "log_softmax" or (function, formulation) == ("log_softmax", "fused")
     probabilities = "exp_log" if stored_log else "quotient"

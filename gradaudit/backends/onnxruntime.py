@@ -45,8 +45,8 @@ from gradaudit.backends.interface import STANDALONE, Backend
 from gradaudit.records.profile import Profile
 
 
-def profile(function: str, formulation: str, dtype: str) -> Profile:
-    """What this module's docstring says."""
+def profile(function: str, formulation: str, dtype: str, *, classes_last: bool = True) -> Profile:  # noqa: ARG001
+    """What this module's docstring says; the same for every layout."""
     stored_log = formulation == "log_softmax" or (function, formulation) == ("log_softmax", "fused")
     probabilities = "exp_log" if stored_log else "quotient"
     if dtype == "float16":

@@ -21,10 +21,14 @@ between kernels in the dtype. exp and log are SLEEF's, within 1 ULP; sums run in
                          at each step, is the upstream gradient of the log-probabilities
       indices            loss_i = R(w_y l_y); sums over rows, and of w_y, are kept in the dtype, in blocks of 16
                          (16-bit types lose digits there); mean = R(sum / sum of w_y); k = R(1 / sum), h = R(w_y k)
-      smoothing          R(R((1 - eps) nll) + R(R(eps / C) smooth)), smooth = R(-R(sum l)) (R(l w_j) inside), summed
-                         over rows and divided like a mean; h is the rounded sum of both parts
+      smoothing          R(R((1 - eps) nll) + R((eps / C) smooth)), the parameters in float32, smooth = -R(sum l)
+                         (R(l w_j) inside), summed over rows in float32 and divided like a mean; h is the rounded sum
+                         of both parts
       probabilities      t = R(R(q (1 - eps)) + eps / C), products R(l t), R(. w_j), one sum over everything for
                          mean and sum, divided by the number of rows
+
+Over a dimension that is not the last, the softmax kernel of 16-bit types keeps w = exp(z - max) of some columns (the
+rest after whole vectors of 32) in the dtype before it divides: p = R(R(w) / sum w), `stored_exponentials`.
 
 One kernel does not keep what it declares: log_softmax over a last dimension of a 16-bit type rounds the sum and
 its logarithm to that type (`statistics` says float32). The audit reports it as DIV304.
@@ -38,7 +42,7 @@ from gradaudit.records.profile import Profile
 SIXTEEN_BITS = ("float16", "bfloat16")
 
 
-def profile(function: str, formulation: str, dtype: str) -> Profile:
+def profile(function: str, formulation: str, dtype: str, *, classes_last: bool = True) -> Profile:
     """What this module's docstring says."""
     probabilities = "quotient"
     if function in ("cross_entropy", "log_softmax") or formulation == "log_softmax":
@@ -51,7 +55,12 @@ def profile(function: str, formulation: str, dtype: str) -> Profile:
     # logsumexp and the unshifted forms are chains of single operations, each stored: no kernel spans two of them.
     chain = function == "logsumexp" or formulation == "unshifted"
     compute, statistics = (dtype, dtype) if chain else ("float32", "float32")
-    return Profile(compute, "float32", dtype, statistics, 1.0, 1.0, "any", probabilities, reduction=dtype)
+    softmax_kernel = formulation == "unfused" or (function, formulation) == ("softmax", "fused")
+    return Profile(
+        *(compute, "float32", dtype, statistics, 1.0, 1.0, "any", probabilities),
+        reduction=dtype,
+        stored_exponentials=softmax_kernel and not classes_last,
+    )
 
 
 BACKEND = Backend(

@@ -17,7 +17,8 @@ class Profile:
     stored log-probability), or that of logsumexp: "exp_lse" (exp of the logit minus the stored result). `flushes`
     is true where subnormal results become zero. `result` is the format of the returned arrays where it is
     narrower than `storage`: one rounding at the very end. `reduction` is the format in which the losses and class
-    weights of different rows are added up where it is not `accumulate`.
+    weights of different rows are added up where it is not `accumulate`. `stored_exponentials` is true where a kernel
+    of softmax keeps w = exp(z - max) in `storage` before it is divided by the sum of the unrounded w.
     """
 
     compute: str
@@ -31,3 +32,4 @@ class Profile:
     flushes: bool = False
     result: str | None = None
     reduction: str | None = None
+    stored_exponentials: bool = False

@@ -12,6 +12,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+from gradaudit.backends import registry
 from tests.backends.conftest import Evaluate, rounded_to
 
 Array = np.ndarray
@@ -75,6 +76,22 @@ def test_torch_log_softmax_rounds_the_row_sum_over_the_last_axis_only(
     assert share(first.output.T, kept) > SAME
     assert share(first.output.T, stored) < 0.97
     assert share(first.gradient.T, r(g - np.exp(kept) * total(g))) > SAME
+
+
+@pytest.mark.parametrize(("columns", "stored"), [(6, True), (31, True), (64, False)])
+def test_torch_softmax_over_another_axis_stores_the_exponentials_of_odd_columns(
+    evaluate: Evaluate, dtype: str, columns: int, stored: bool
+) -> None:
+    r = rounding_to(dtype)
+    x = r(np.random.default_rng(6).normal(size=(37, columns)) * 2)
+    w = np.exp(x - x.max(0))
+    p = {False: r(w / w.sum(0)), True: r(r(w) / w.sum(0))}
+    result = evaluate("torch", "softmax", "fused", dtype, (0,), {"logits": x, "upstream": np.ones_like(x)})
+    assert share(result.output, p[stored]) > SAME
+    assert share(result.output, p[not stored]) < 0.9
+    profile = registry.get("torch").profile
+    assert profile("softmax", "fused", dtype, classes_last=False).stored_exponentials
+    assert not profile("softmax", "fused", dtype).stored_exponentials
 
 
 def test_torch_logsumexp_is_a_chain_of_stored_operations(evaluate: Evaluate, dtype: str, x: Array) -> None:

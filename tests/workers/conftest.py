@@ -22,6 +22,10 @@ ADAPTERS = Path(__file__).parent / "adapters"
 Start = Callable[..., workers.BackendProcess]
 
 
+def _profile(function: str, formulation: str, dtype: str, *, classes_last: bool = True) -> Profile:
+    return Profile(dtype, dtype, dtype, dtype)
+
+
 def backend(adapter: str, folder: Path = ADAPTERS) -> Backend:
     """A backend whose adapter is a file of `adapters/`, or of another folder."""
     return Backend(
@@ -30,7 +34,7 @@ def backend(adapter: str, folder: Path = ADAPTERS) -> Backend:
         dtypes=("float16", "bfloat16", "float32", "float64"),
         packages=("numpy",),
         remedy=f"pip install {adapter}",
-        profile=lambda function, formulation, dtype: Profile(dtype, dtype, dtype, dtype),  # noqa: ARG005
+        profile=_profile,
     )
 
 
