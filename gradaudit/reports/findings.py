@@ -30,7 +30,7 @@ def evidence(finding: Finding) -> str:
     return ", ".join(
         f"{name} = {quantity(value, 4)}"
         for name, value in finding.evidence.items()
-        if not _said(value, finding.message)
+        if value is not None and not _said(value, finding.message)
     )
 
 

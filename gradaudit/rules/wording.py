@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from gradaudit.records.evaluation import EvaluationKey
 from gradaudit.records.measurement import Element, Quantity
 
@@ -10,12 +12,19 @@ LONGEST_QUOTE = 300
 
 
 def number(value: float) -> str:
-    """A number to four significant digits; integers in full."""
-    return str(value) if isinstance(value, int) else f"{value:.4g}"
+    """A number to four significant digits, as the tables show them: `5.96e-8`, `NaN`; integers in full."""
+    if isinstance(value, int):
+        return str(value)
+    if math.isnan(value):
+        return "NaN"
+    mantissa, found, exponent = f"{value:.4g}".partition("e")
+    return f"{mantissa}e{int(exponent)}" if found else mantissa
 
 
 def share(count: int, total: int, noun: str) -> str:
-    """`1 of 3 rows`."""
+    """`1 of 3 rows`, `all 3 rows`, `the only row`."""
+    if count == total:
+        return f"the only {noun}" if total == 1 else f"all {total:,} {plural(noun, total)}"
     return f"{count:,} of {total:,} {plural(noun, total)}"
 
 

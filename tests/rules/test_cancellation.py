@@ -76,8 +76,8 @@ class TestRowSumResidual:
         plain = {"gradient": None, "jacobian": None}
         (finding,) = found(CAN102, measurement(**{**plain, name: quantity(name, sums=self.beyond)}))
         assert finding.message == (
-            f"numpy fused float32: row 2 of the {name} adds up to 3e-07, the exact sum is 0: a residual of 3e-07 "
-            "where rounding leaves at most 1e-07; 2 rows beyond"
+            f"numpy fused float32: row 2 of the {name} adds up to 3e-7, the exact sum is 0: a residual of 3e-7 "
+            "where rounding leaves at most 1e-7; 2 rows beyond"
         )
         assert (finding.severity, finding.backend, finding.evidence["rows_beyond"]) == ("warning", "numpy", 2)
 
@@ -99,7 +99,7 @@ class TestTargetGradientCancelled:
         (finding,) = found(CAN103, measurement(gradient=lost))
         assert finding.message == (
             "numpy fused float32: 2 of 6 elements of the gradient lost all digits to cancellation; worst: "
-            "gradient[0, 1] is 0, exact is -2.06e-09, a normal number of float32"
+            "gradient[0, 1] is 0, exact is -2.06e-9, a normal number of float32"
         )
         assert (finding.severity, finding.evidence["cancelled"], finding.evidence["index"]) == (
             "warning",

@@ -12,7 +12,7 @@ TORCH = {"subject": "torch", "backend": "torch"}
 def test_one_finding_where_no_evaluation_could_fail() -> None:
     (finding,) = found(POW701, measurement(gradient=VACUOUS), measurement(key=key(**TORCH), gradient=UNDECIDED))
     assert finding.message.startswith(
-        "in float32 the audit of the gradient cannot fail, with 4 of 4 elements passing as 0: a gradient of zeros "
+        "in float32 the audit of the gradient cannot fail, with all 4 elements passing as 0: a gradient of zeros "
         "passes too"
     )
     assert (finding.severity, finding.backend, finding.dtype, finding.scale) == ("warning", None, "float32", 1.0)
@@ -21,7 +21,7 @@ def test_one_finding_where_no_evaluation_could_fail() -> None:
 
 def test_undecided_elements_have_no_power_either() -> None:
     (finding,) = found(POW701, measurement(gradient=UNDECIDED))
-    assert "with 4 of 4 elements undecided, the tolerance as large as the value:" in finding.message
+    assert "with all 4 elements undecided, the tolerance as large as the value:" in finding.message
 
 
 def test_one_finding_for_each_evaluation_where_they_differ() -> None:

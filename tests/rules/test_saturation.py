@@ -11,7 +11,7 @@ from tests.rules.records import case, facts, found, key, measurement, quantity, 
 def test_saturated_softmax_names_complement_limit_and_gap() -> None:
     (finding,) = found(SAT201, facts(saturated_rows=1, complement=3.72e-44, max_probability=1.0))
     assert finding.message == (
-        "in float32 the softmax of 1 of 3 rows is saturated: 1 - p = 3.72e-44 <= u/2 = 2.98e-08, so that the largest "
+        "in float32 the softmax of 1 of 3 rows is saturated: 1 - p = 3.72e-44 <= u/2 = 2.98e-8, so that the largest "
         "probability rounds to 1 (two classes: from a gap of 17.33)"
     )
     assert (finding.severity, finding.backend, finding.dtype, finding.scale) == ("warning", None, "float32", 1.0)
@@ -37,7 +37,7 @@ def test_the_gap_of_the_jacobian_leaves_the_unit_roundoff(u: float) -> None:
 def test_vanished_jacobian_names_entry_and_limit() -> None:
     (finding,) = found(SAT202, facts(vanished_rows=3, largest_jacobian_entry=1.2e-22))
     assert finding.message == (
-        "in float32 the softmax Jacobian of 3 of 3 rows vanishes: its largest entry is 1.2e-22, below u = 5.96e-08 "
+        "in float32 the softmax Jacobian of all 3 rows vanishes: its largest entry is 1.2e-22, below u = 5.96e-8 "
         "(two classes: from a gap of 16.64)"
     )
     assert finding.severity == "warning"

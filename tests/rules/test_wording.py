@@ -6,14 +6,23 @@ from tests.rules.records import element, key, quantity
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.0, "0"), (1234567, "1234567"), (0.113182, "0.1132"), (-1e-44, "-1e-44"), (float("nan"), "nan"), (10.0, "10")],
+    [
+        (0.0, "0"),
+        (1234567, "1234567"),
+        (0.113182, "0.1132"),
+        (-1e-44, "-1e-44"),
+        (float("nan"), "NaN"),
+        (2.0**-24, "5.96e-8"),
+    ],
 )
 def test_number(value: float, text: str) -> None:
     assert number(value) == text
 
 
 def test_share() -> None:
-    assert share(1, 1, "row") == "1 of 1 row"
+    assert share(1, 1, "row") == "the only row"
+    assert share(3, 3, "row") == "all 3 rows"
+    assert share(0, 1, "row") == "0 of 1 row"
     assert share(2, 131072, "row") == "2 of 131,072 rows"
 
 

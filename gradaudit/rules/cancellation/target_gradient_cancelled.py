@@ -28,7 +28,7 @@ def check(measured: MeasuredCase) -> Iterator[Finding]:
                 "quantity": quantity.name,
                 "cancelled": quantity.cancelled,
                 "elements": quantity.elements,
-                "index": str(list(worst.index)),
+                "index": str(list(worst.index)) if worst.index else None,
                 "got": worst.got,
                 "reference": worst.reference,
                 "tolerance": worst.tolerance,

@@ -31,7 +31,7 @@ def check(measured: MeasuredCase) -> Iterator[Finding]:
         }
         if element is not None:
             evidence |= {
-                "index": str(list(element.index)),
+                "index": str(list(element.index)) if element.index else None,
                 "got": element.got,
                 "reference": element.reference,
                 "tolerance": element.tolerance,

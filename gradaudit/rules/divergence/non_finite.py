@@ -29,15 +29,15 @@ def check(measured: MeasuredCase) -> Iterator[Finding]:
         if shown is not None:
             quantity, element = shown
             example = (
-                f": {place(quantity, element)} is {number(element.got)}, the exact value {number(element.reference)}"
+                f"; {place(quantity, element)} is {number(element.got)}, the exact value {number(element.reference)}"
             )
             evidence |= {
                 "quantity": quantity.name,
-                "index": str(list(element.index)),
+                "index": str(list(element.index)) if element.index else None,
                 "got": element.got,
                 "reference": element.reference,
             }
-        message = f"{label(measurement.key)}: {counts} not finite where a finite value is due{example}"
+        message = f"{label(measurement.key)}: not finite where a finite value is due: {counts}{example}"
         yield about_evaluation(RULE, measured, measurement.key, message, evidence)
 
 

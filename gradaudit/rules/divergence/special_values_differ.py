@@ -32,14 +32,14 @@ def check(measured: MeasuredCase) -> Iterator[Finding]:
         shown = next(((quantity, each) for quantity in wrong if (each := _first(quantity)) is not None), None)
         if shown is not None:
             quantity, element = shown
-            example = f": {place(quantity, element)} is {number(element.got)}, due is {number(element.reference)}"
+            example = f"; {place(quantity, element)} is {number(element.got)}, due is {number(element.reference)}"
             evidence |= {
                 "quantity": quantity.name,
-                "index": str(list(element.index)),
+                "index": str(list(element.index)) if element.index else None,
                 "got": element.got,
                 "reference": element.reference,
             }
-        message = f"{label(measurement.key)}: {counts} not the value due at special inputs{example}"
+        message = f"{label(measurement.key)}: not the value that is due at special inputs: {counts}{example}"
         severity = "warning" if measurement.key.probe in SPECIAL_VALUE_PROBES else RULE.severity
         yield about_evaluation(RULE, measured, measurement.key, message, evidence, severity=severity)
 
