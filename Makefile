@@ -68,5 +68,5 @@ $(installed): pyproject.toml constraints.txt
 	@touch $@
 
 $(installed_dev): $(installed)
-	$(pip) install --constraint constraints.txt --editable '.[dev]'
+	$(pip) install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@

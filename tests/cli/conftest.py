@@ -94,5 +94,5 @@ def audits(monkeypatch):
         return audits.answer
 
     monkeypatch.setattr(pipeline, "audit", audit)
-    monkeypatch.setattr(pipeline, "worker_pool", lambda settings: contextlib.nullcontext(Warmed(audits.warmed)))
+    monkeypatch.setattr(pipeline, "worker_pool", lambda _settings: contextlib.nullcontext(Warmed(audits.warmed)))
     return audits
