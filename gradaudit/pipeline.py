@@ -231,7 +231,9 @@ def _measure(group: _Evaluated, known: _Measured) -> Iterator[EvaluationKey]:
         if isinstance(result, EvaluationFailure):
             known.failures.append(result)
         else:
-            profile = registry.get(key.backend).profile(case.function.name, key.formulation, key.dtype)
+            last = case.axis == tuple(range(len(case.shape) - len(case.axis), len(case.shape)))
+            declare = registry.get(key.backend).profile
+            profile = declare(case.function.name, key.formulation, key.dtype, classes_last=last)
             known.measurements.append(measure(group.truth, result, profile, case.upstream.kind))
         yield key
 

@@ -172,7 +172,8 @@ class Comparison:
         """Absolute, ULP and relative errors, and what has lost its value."""
         self.max_abs = max(self.max_abs, float(part.error.max(initial=0.0)))
         # 0 has no unit in the last place: an error there counts in absolute terms and against its tolerance.
-        ulps = part.error / formats.ulp(part.size, self.form)
+        with np.errstate(over="ignore"):
+            ulps = part.error / formats.ulp(part.size, self.form)
         largest = float(ulps.max(initial=0.0))
         if largest > self.max_ulp:
             self.max_ulp = max(self.max_ulp, float(ulps[part.size > 0.0].max(initial=0.0)))

@@ -70,7 +70,7 @@ def measure(truth: Truth, evaluation: Evaluation, profile: Profile, upstream: st
     )
     diagnoses: tuple[Diagnosis, ...] = ()
     if best is None or not found.regular:
-        diagnoses = faults.diagnose(truth, profile, _wrong(found, reduced=truth.reduced))
+        diagnoses = faults.diagnose(truth, profile, _wrong(found, reduced=truth.reduced), key.formulation)
     quantity = found.gradient.finish(checked)
     return Measurement(
         key=key,

@@ -36,12 +36,13 @@ HEIGHTS: dict[str, Callable[[int], int]] = {"any": any_order, "pairwise": pairwi
 class Arithmetic:
     """What one operation may cost. All fields but `height` are dimensionless; eta is in units of the values.
 
-    `u`: unit roundoff of an operation inside a kernel. `e`, `l`: relative errors of exp and log there.
-    `eta`: what an underflowing result may lose. `u_sum`: unit roundoff of the additions of a sum, `height` the
-    height of its tree. `u_statistics`: extra rounding of a row's sum and of its logarithm where they are stored;
-    `l_statistics` the relative error of that logarithm. `u_store`, `eta_store`: rounding of a kernel's result on
-    the way to memory where that is narrower than the kernel's own arithmetic, else 0. `u_reduction`: unit
-    roundoff of sums over rows. `u_result`, `eta_result`: one more rounding of what is returned, else 0.
+    `u`: unit roundoff of an operation inside a kernel. `e`, `l`: relative errors of exp and log there. `eta`: what an
+    underflowing result may lose. `u_sum`: unit roundoff of the additions of a sum, `height` the height of its tree.
+    `u_statistics`: extra rounding of a row's sum and of its logarithm where they are stored; `l_statistics` the
+    relative error of that logarithm. `u_store`, `eta_store`: rounding of a kernel's result on the way to memory where
+    that is narrower than the kernel's own arithmetic, else 0. `u_exponential`, `eta_exponential`: rounding of the
+    exponentials before they are divided by their sum, where they are stored meanwhile. `u_reduction`: unit roundoff of
+    sums over rows. `u_result`, `eta_result`: one more rounding of what is returned, else 0.
     """
 
     u: float
@@ -53,6 +54,8 @@ class Arithmetic:
     u_statistics: float
     u_store: float
     eta_store: float
+    u_exponential: float
+    eta_exponential: float
     u_reduction: float
     u_result: float
     eta_result: float
@@ -79,6 +82,8 @@ FLOAT64 = Arithmetic(
     u_statistics=0.0,
     u_store=0.0,
     eta_store=0.0,
+    u_exponential=0.0,
+    eta_exponential=0.0,
     u_reduction=2.0**-53,
     u_result=0.0,
     eta_result=0.0,
@@ -108,6 +113,8 @@ def of_profile(profile: Profile) -> Arithmetic:
         u_statistics=stored,
         u_store=storage.unit_roundoff if narrower else 0.0,
         eta_store=storage.smallest_subnormal if narrower else 0.0,
+        u_exponential=storage.unit_roundoff if profile.stored_exponentials else 0.0,
+        eta_exponential=storage.smallest_subnormal if profile.stored_exponentials else 0.0,
         u_reduction=formats.get(profile.reduction or profile.accumulate).unit_roundoff,
         u_result=result.unit_roundoff if _narrower(result, storage) else 0.0,
         eta_result=result.smallest_subnormal if _narrower(result, storage) else 0.0,

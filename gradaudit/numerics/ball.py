@@ -150,9 +150,14 @@ class BallAlgebra:
         """
         with np.errstate(over="ignore", invalid="ignore"):
             mid = a.rows.p if a.rows is not None else np.exp(a.mid)
-            rad: np.ndarray = _nan_to_infinite(
-                mid * growth(np.asarray(a.rad), self.arithmetic.e) + self.arithmetic.eta
-            )
+            error = np.asarray(a.rad)
+            rad: np.ndarray = mid * growth(np.minimum(error, 1.0), self.arithmetic.e)
+            if float(error.max(initial=0.0)) > 1.0:
+                # exp(x + d) at once, lest 0 * inf make a NaN of what has vanished for good.
+                upper = np.exp(a.mid + error)
+                large = _nan_to_infinite((upper - mid) + phi(self.arithmetic.e) * upper)
+                rad = np.where(error <= 1.0, rad, large)
+            rad = rad + self.arithmetic.eta
         return self.stored(mid, rad) if stored else Ball(self, mid, rad)
 
     def log(self, a: Ball) -> Ball:
@@ -232,10 +237,11 @@ class BallAlgebra:
     def softmax(self, z: Ball) -> Ball:
         """exp(z - max z) / sum, one kernel: p R(E, e + sigma + 2 u) + eta."""
         rows, errors, a = self.exponentials(z), self.exponent_errors(z), self.arithmetic
-        factor = phi(a.e + errors.sigma + 2.0 * a.u)
+        factors, floor = a.e + errors.sigma + 2.0 * a.u + a.u_exponential, a.eta + a.eta_exponential
         if errors.linear is not None:
-            return self.stored_multiple(RowRadius(rows, 1.0, errors.linear * (1.0 + factor), factor, a.eta))
-        return self.stored(rows.p, grown(rows, errors, a.e + errors.sigma + 2.0 * a.u) + a.eta)
+            factor = phi(factors)
+            return self.stored_multiple(RowRadius(rows, 1.0, errors.linear * (1.0 + factor), factor, floor))
+        return self.stored(rows.p, grown(rows, errors, factors) + floor)
 
     def softmax_of_log(self, z: Ball) -> Ball:
         """exp of the stored log-softmax, inside the kernel that uses it: p R(b, e) + eta."""

@@ -10,7 +10,7 @@ from gradaudit.records.inputs import Inputs
 from gradaudit.reference.layout import Layout
 
 FAR_BELOW = 1.0e4
-"""A -inf logit stands in as (row maximum - FAR_BELOW): its weight exp(-FAR_BELOW) is exactly 0 in float64."""
+"""A -inf logit stands in as one whose scaled gap is at least this: its weight exp(-FAR_BELOW) is 0 in float64."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,6 +52,7 @@ class RowArrays:
     weight: np.ndarray | None
     ignore_index: int | None
     elementwise: bool
+    far_below: float
 
 
 def row_arrays(inputs: Inputs, layout: Layout, *, elementwise: bool) -> RowArrays:
@@ -65,11 +66,13 @@ def row_arrays(inputs: Inputs, layout: Layout, *, elementwise: bool) -> RowArray
     upstream = None
     if inputs.upstream is not None:
         upstream = layout.as_rows(inputs.upstream) if elementwise else inputs.upstream.reshape(-1, 1)
+    parameters = inputs.function.parameters
+    scaling = float(parameters.get("temperature", 1.0)) / float(parameters.get("logit_scale", 1.0))  # type: ignore[arg-type]
     weight = None
     if inputs.weight is not None:
         weight = inputs.weight.astype(np.float64)
         weight = weight if layout.active is None else weight[layout.active]
-    ignore = inputs.function.parameters.get("ignore_index")
+    ignore = parameters.get("ignore_index")
     return RowArrays(
         layout,
         layout.as_rows(inputs.logits),
@@ -79,6 +82,7 @@ def row_arrays(inputs: Inputs, layout: Layout, *, elementwise: bool) -> RowArray
         weight,
         ignore if isinstance(ignore, int) else None,
         elementwise,
+        FAR_BELOW * max(scaling, 1.0),
     )
 
 
@@ -91,7 +95,7 @@ def cut(arrays: RowArrays, start: int, stop: int) -> Block:
         return (part if active is None else part[:, active]).astype(np.float64)
 
     logits = columns(arrays.logits)
-    special = _special(logits)
+    special = _special(logits, arrays.far_below)
     labels = None
     counted = np.ones(stop - start, dtype=bool)
     if arrays.labels is not None:
@@ -154,7 +158,7 @@ class _Special:
     excluded: np.ndarray | None
 
 
-def _special(logits: np.ndarray) -> _Special:
+def _special(logits: np.ndarray, far_below: float) -> _Special:
     """Which rows are undefined and which logits excluded; both are replaced in `logits` by finite stand-ins."""
     none = np.zeros(len(logits), dtype=bool)
     if np.isfinite(logits.min()) and np.isfinite(logits.max()):
@@ -170,5 +174,6 @@ def _special(logits: np.ndarray) -> _Special:
     if not minus.any():
         return _Special(undefined, top_infinite, bottom, infinite, None)
     top = logits.max(axis=-1, keepdims=True)
-    np.copyto(logits, top - FAR_BELOW, where=minus)
+    # Beside a large logit a fixed distance is no distance at all.
+    np.copyto(logits, top - np.maximum(far_below, np.abs(top)), where=minus)
     return _Special(undefined, top_infinite, bottom, infinite, minus)

@@ -52,25 +52,25 @@ class Tolerance:
 
     def block(self, truth: BlockTruth) -> BlockTolerance:
         """The block's rows, sharing the exponentials of the enclosure."""
-        rows = self._lift.rows(truth.block, self.truth.units[0])
+        with np.errstate(all="ignore"):
+            rows = self._lift.rows(truth.block, self.truth.units[0])
         rows.z.rows = truth.rows.z.algebra.exponentials(truth.rows.z)
         return BlockTolerance(truth, rows)
 
     def output(self, block: BlockTolerance) -> Allowance:
         """Tolerance of the forward result, [rows, n or 1], before any reduction."""
-        return self._final(self.row.program.output(self.m, block.rows), block)
+        # Whatever leaves float64's range on the way ends as an infinite tolerance.
+        with np.errstate(all="ignore"):
+            return self._final(self.row.program.output(self.m, block.rows), block)
 
     def gradient(self, block: BlockTolerance, unit: int | None) -> Allowance:
         """Tolerance of the gradient, [rows, n], under the cotangent `unit`."""
         rows = block.rows
-        if unit != self.truth.units[0]:
-            own = self._lift.rows(block.truth.block, unit)
-            rows = replace(rows, upstream=own.upstream)
-        with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(all="ignore"):
+            if unit != self.truth.units[0]:
+                rows = replace(rows, upstream=self._lift.rows(block.truth.block, unit).upstream)
             ball = self.row.program.gradient(self.m, rows)
-            if rows.factor is not None:
-                ball = ball * rows.factor
-        return self._final(ball, block)
+            return self._final(ball if rows.factor is None else ball * rows.factor, block)
 
     def reduced(self, losses: float, tolerances: float) -> float:
         """Tolerance of the mean or sum, from the sums of |loss| and of the losses' tolerances over all rows.
@@ -86,7 +86,8 @@ class Tolerance:
             total = (total + (losses + total) * phi(self._denominator_error())) / den.value
             losses /= den.value
             total += 2.0 * a.u_operation * (losses + total) + a.eta_operation
-        return total + a.u_result * (losses + total) + a.eta_result
+        total += a.u_result * (losses + total) + a.eta_result
+        return math.inf if math.isnan(total) else total
 
     def _denominator_error(self) -> float:
         """Relative error of the mean's denominator, a sum over the rows; a count is exact while it is small."""

@@ -87,7 +87,8 @@ class Truth:
         known = self._kept.get(start)
         if known is None:
             stop = min(start + self.layout.block_rows, self.layout.rows)
-            known = self._truth(cut(self.arrays, start, stop))
+            with np.errstate(all="ignore"):
+                known = self._truth(cut(self.arrays, start, stop))
             if self._keeps():
                 self._kept[start] = known
             if self.reduced:

@@ -151,7 +151,9 @@ def measured(backend: str, case: SoundCase, arrays: dict[str, np.ndarray]) -> tu
     inputs, truth = case.inputs, Truth(case.inputs)
     key = EvaluationKey(backend, backend, case.formulation, inputs.dtype, inputs.scale)
     evaluation = Evaluation(key, arrays["output"], arrays.get("gradient"), arrays.get("jacobian"), 0.0)
-    profile = BACKENDS[backend].profile(inputs.function.name, case.formulation, inputs.dtype)
+    profile = BACKENDS[backend].profile(
+        inputs.function.name, case.formulation, inputs.dtype, classes_last=inputs.axis[-1] == inputs.logits.ndim - 1
+    )
     return truth, measure(truth, evaluation, profile, "random")
 
 

@@ -158,6 +158,11 @@ class Judge:
         return Shares(name, ratio, (tolerance < size) & np.isfinite(tolerance), lost)
 
 
+def classes_last(inputs: Inputs) -> bool:
+    """Whether the class axes are the last ones of the logits."""
+    return inputs.axis == tuple(range(inputs.logits.ndim - len(inputs.axis), inputs.logits.ndim))
+
+
 def declared_rows(name: str, inputs: Inputs, formulation: str) -> list[ToleranceRow]:
     """The tolerance rows of the precision that a backend declares, strictest first."""
     return [row for row in _rows(name, inputs, formulation) if not row.weaker]
@@ -187,7 +192,11 @@ def keeps_its_word(name: str, inputs: Inputs, formulation: str) -> bool:
 
 def _rows(name: str, inputs: Inputs, formulation: str) -> tuple[ToleranceRow, ...]:
     function = inputs.function.name
-    return ladder.rows(function, formulation, BACKENDS[name].profile(function, formulation, inputs.dtype))
+    return ladder.rows(
+        function,
+        formulation,
+        BACKENDS[name].profile(function, formulation, inputs.dtype, classes_last=classes_last(inputs)),
+    )
 
 
 def explained(

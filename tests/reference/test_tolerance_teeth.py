@@ -23,6 +23,7 @@ from tests.reference.subjects import (
     FORMULATIONS,
     Judge,
     admitted_rows,
+    classes_last,
     declared_rows,
     evaluated,
     explained,
@@ -201,7 +202,9 @@ def test_three_tolerances_are_too_much_everywhere(dtype: str, name: str) -> None
 def measured(judge: Judge, name: str, formulation: str, got: dict[str, np.ndarray]) -> Measurement:
     inputs = judge.inputs
     key = EvaluationKey(name, name, formulation, inputs.dtype, inputs.scale)
-    profile = BACKENDS[name].profile(inputs.function.name, formulation, inputs.dtype)
+    profile = BACKENDS[name].profile(
+        inputs.function.name, formulation, inputs.dtype, classes_last=classes_last(inputs)
+    )
     evaluation = Evaluation(key, got["output"], got.get("gradient"), got.get("jacobian"), 0.0)
     return measure(judge.truth, evaluation, profile, "random")
 
@@ -223,9 +226,13 @@ def test_an_audit_catches_one_planted_element(dtype: str) -> None:
             got = evaluated("numpy", "fused", judge.inputs)
             if not judge.overflows_on_the_way():
                 assert passes(measured(judge, "numpy", "fused", got)), f"{family} {variant.name}"
-            wrong = planted(judge, "numpy", "fused").arrays
-            for quantity in ("output", "gradient"):
+            plants = planted(judge, "numpy", "fused")
+            wrong = plants.arrays
+            for quantity, possible in zip(("output", "gradient"), plants.where, strict=True):
                 element = int(generator.integers(got[quantity].size))
+                if not possible.reshape(-1)[element]:
+                    # A sum of losses that leaves float64's range has an infinite tolerance: it is undecided.
+                    continue
                 spoilt = {key: np.array(array) for key, array in got.items()}
                 spoilt[quantity].reshape(-1)[element] = wrong[quantity].reshape(-1)[element]
                 place = f"{family} {variant.name} {quantity} {element}"

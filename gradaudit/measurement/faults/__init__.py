@@ -13,7 +13,13 @@ __all__ = ["WrongRows", "diagnose"]
 HYPOTHESES = (unfused_logarithm.explain, missing_max_shift.explain)
 
 
-def diagnose(truth: Truth, profile: Profile, wrong: WrongRows) -> tuple[Diagnosis, ...]:
-    """Every hypothesis that explains all wrong rows of the evaluation."""
-    found = (explain(truth, profile, wrong) for explain in HYPOTHESES)
-    return tuple(diagnosis for diagnosis in found if diagnosis is not None)
+OWN_FAULT = {"unfused": "unfused-logarithm", "unshifted": "missing-max-shift"}
+"""The fault that a formulation has by its nature: where it explains everything, nothing else is suspected."""
+
+
+def diagnose(truth: Truth, profile: Profile, wrong: WrongRows, formulation: str) -> tuple[Diagnosis, ...]:
+    """Every hypothesis that explains all wrong rows of an evaluation that declares `formulation`."""
+    attempts = (explain(truth, profile, wrong) for explain in HYPOTHESES)
+    found = tuple(diagnosis for diagnosis in attempts if diagnosis is not None)
+    own = tuple(diagnosis for diagnosis in found if diagnosis.fault == OWN_FAULT.get(formulation))
+    return own or found

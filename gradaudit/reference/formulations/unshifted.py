@@ -69,15 +69,17 @@ def _loss(m: BallAlgebra, rows: Rows[Ball]) -> Ball:
     return -m.charged(m.sum(targets.dense * log_p), 3)
 
 
-def _through_sum(m: BallAlgebra, rows: Rows[Ball], gradient: Ball) -> Ball:
-    """A backward that forms (g / s) exp(z_j): a g / s that underflows costs eta for each of up to three terms."""
+def _through_sum(m: BallAlgebra, rows: Rows[Ball], gradient: Ball, losses: np.ndarray | float = 3.0) -> Ball:
+    """A backward that forms (g / s) exp(z_j): every underflow before the last product costs eta exp(z_j)."""
     with np.errstate(over="ignore", invalid="ignore"):
-        lost = 3.0 * np.exp(np.log(m.arithmetic.eta_operation) + rows.z.mid)
+        lost = losses * np.exp(np.log(m.arithmetic.eta_operation) + rows.z.mid)
     return Ball(m, gradient.mid, gradient.rad + lost)
 
 
 def _softmax_gradient(m: BallAlgebra, rows: Rows[Ball]) -> Ball:
-    return _through_sum(m, rows, softmax_vjp(m, quotient(m, rows), rows.upstream))
+    # R(p_k / s) loses eta |g_k| for each term of the row's sum, and the product with g_k eta once more.
+    terms = np.abs(rows.upstream.mid).sum(axis=-1, keepdims=True) + rows.z.mid.shape[-1]
+    return _through_sum(m, rows, softmax_vjp(m, quotient(m, rows), rows.upstream), terms + 3.0)
 
 
 def _log_softmax_gradient(m: BallAlgebra, rows: Rows[Ball]) -> Ball:
