@@ -1,0 +1,19 @@
+"""Backends that are not to be trusted, as a stranger's distribution would register them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gradaudit.backends import numpy as numpy_backend
+from gradaudit.backends import torch as torch_backend
+from gradaudit.backends.interface import Backend
+
+ADAPTERS = Path(__file__).parent / "adapters"
+DTYPES = ("float16", "bfloat16", "float32", "float64")
+
+LYING = Backend("lying", ADAPTERS / "lying.py", DTYPES, ("numpy",), "nothing helps", numpy_backend.profile)
+FAILING = Backend("failing", ADAPTERS / "failing.py", DTYPES, ("numpy",), "nothing helps", numpy_backend.profile)
+ANONYMOUS = Backend("anonymous", ADAPTERS / "anonymous.py", DTYPES, (), "nothing helps", torch_backend.profile)
+"""The lying and the failing one declare NumPy's arithmetic, the anonymous one torch's, and none keeps its word."""
+
+ENTRY_POINTS = {"lying": "LYING", "failing": "FAILING", "anonymous": "ANONYMOUS"}
