@@ -36,7 +36,7 @@ HEIGHTS: dict[str, Callable[[int], int]] = {"any": any_order, "pairwise": pairwi
 class Arithmetic:
     """What one operation may cost. All fields but `height` are dimensionless; eta is in units of the values.
 
-    `u`: unit roundoff of an operation inside a kernel. `e`, `l`: relative errors of exp and log there. `eta`: what an
+    `u`: unit roundoff of an operation inside a kernel. `e`, `l`: relative errors of exp and log. `eta`: what an
     underflowing result may lose. `u_sum`: unit roundoff of the additions of a sum, `height` the height of its tree.
     `u_statistics`: extra rounding of a row's sum and of its logarithm where they are stored; `l_statistics` the
     relative error of that logarithm. `u_store`, `eta_store`: rounding of a kernel's result on the way to memory where

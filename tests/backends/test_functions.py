@@ -34,6 +34,7 @@ LAYOUTS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
     "segmentation": ((2, 5, 3, 2), (1,)),
     "two classes over axis 1": ((1, 2, 1, 1), (1,)),
     "first of three": ((5, 2, 3), (0,)),
+    "first of four": ((2, 3, 2, 2), (0,)),
     "two last axes": ((2, 3, 4), (1, 2)),
     "two axes apart": ((3, 2, 4), (0, 2)),
     "all axes": ((3, 4), (0, 1)),

@@ -208,7 +208,8 @@ def _cross_entropy(
     if request["formulation"] == "fused":
         loss = functional.cross_entropy(z, targets, reduction=reduction, label_smoothing=smoothing, **options)
     else:
-        log_p = _log_softmax(z, min(z.dim() - 1, 1), request["formulation"])
+        # The backward of nll_loss over images refuses an input that is not contiguous (torch 2.13).
+        log_p = _log_softmax(z, min(z.dim() - 1, 1), request["formulation"]).contiguous()
         compose = _nll_of_indices if indices else _nll_of_probabilities
         loss = compose(log_p, targets, reduction, smoothing, **options)
     return loss.reshape(outer) if reduction == "none" else loss
