@@ -26,7 +26,7 @@ each_law = pytest.mark.parametrize(
 
 @each_law
 def test_truth_obeys(law: Law) -> None:
-    run(law, 40)
+    run(law, 30)
 
 
 @pytest.mark.slow

@@ -85,6 +85,30 @@ LIES = (
         "DIV305",
         {"quantity": "gradient", "index": "[0, 1]", "got": 0.25, "reference": 0.0},
     ),
+    Lie(
+        "nan_at_masked_classes",
+        spec("{name: softmax, masked_classes: [1]}", NORMAL, upstream="random"),
+        "DIV305",
+        {"quantity": "gradient", "index": "[0, 1]", "reference": 0.0},
+    ),
+    Lie(
+        "ignored_rows_are_nan",
+        spec("cross_entropy", NORMAL, targets="[0, 1, -100, 3, 4, 0]"),
+        "DIV303",
+        {"non_finite_gradient": 5, "index": "[2, 0]", "reference": 0.0},
+    ),
+    Lie(
+        "flushes_to_zero",
+        spec("softmax", "[[0.0, -88.5, -95.0, -100.0]]", upstream="random"),
+        "DIV304",
+        {"precision_needed": "float16 inside"},
+    ),
+    Lie(
+        "the_last_of_many",
+        spec("softmax", "{random: {distribution: normal, shape: [3000, 300], seed: 5}}", upstream="random"),
+        "DIV301",
+        {"beyond": 1, "elements": 900_000, "index": "[2999, 299]"},
+    ),
     Lie("wrong_shape", spec("softmax", NORMAL, upstream="random"), "RUN605"),
     Lie("zeros", spec("softmax", NORMAL, upstream="ones"), "POW701", {"quantity": "gradient", "vacuous": 30}),
 )

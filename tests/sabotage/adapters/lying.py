@@ -128,6 +128,33 @@ def ignored_rows_leak(request, arrays):
     return result
 
 
+def ignored_rows_are_nan(request, arrays):
+    result = sound.evaluate(request, arrays)
+    result["gradient"][0][arrays["targets"] == request["parameters"]["ignore_index"]] = np.nan
+    return result
+
+
+def nan_at_masked_classes(request, arrays):
+    result = sound.evaluate(request, arrays)
+    result["gradient"][0][..., request["parameters"]["masked_classes"]] = np.nan
+    return result
+
+
+def flushes_to_zero(request, arrays):
+    """What is subnormal in float32 becomes 0."""
+
+    def flush(flat):
+        flat[np.abs(flat) < np.finfo(np.float32).smallest_normal] = 0.0
+
+    result = sound.evaluate(request, arrays)
+    change(result, "output", request, flush)
+    return result
+
+
+def the_last_of_many(request, arrays):
+    return changed(request, arrays, lambda flat: flat.__setitem__(-1, 0.5))
+
+
 def masked_classes_leak(request, arrays):
     result = sound.evaluate(request, arrays)
     result["gradient"][0][..., request["parameters"]["masked_classes"]] = 0.25
