@@ -41,8 +41,8 @@ class Arithmetic:
     `u_statistics`: extra rounding of a row's sum and of its logarithm where they are stored; `l_statistics` the
     relative error of that logarithm. `u_store`, `eta_store`: rounding of a kernel's result on the way to memory where
     that is narrower than the kernel's own arithmetic, else 0. `u_exponential`, `eta_exponential`: rounding of the
-    exponentials before they are divided by their sum, where they are stored meanwhile. `u_reduction`: unit roundoff of
-    sums over rows. `u_result`, `eta_result`: one more rounding of what is returned, else 0.
+    exponentials before they are divided by their sum, where they are stored meanwhile. `u_reduction`: unit roundoff
+    of sums over rows. `u_result`, `eta_result`: one more rounding of what is returned, else 0.
     """
 
     u: float
