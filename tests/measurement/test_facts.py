@@ -11,6 +11,7 @@ from gradaudit.measurement.facts import facts
 from gradaudit.numerics import formats
 from gradaudit.records.measurement import InputFacts
 from tests.measurement.cases import truth
+from tests.numerics.documented import THRESHOLDS
 
 INF = math.inf
 
@@ -64,15 +65,9 @@ def flags(dtype: str, gap: float) -> dict[str, int]:
 @pytest.mark.parametrize("flag", ["saturated", "vanished", "underflowed", "zero"])
 @pytest.mark.parametrize("dtype", formats.FORMATS)
 def test_thresholds_of_two_classes(dtype: str, flag: str) -> None:
-    """docs/numerics.md, "Saturation": the next number of the format below a threshold does not set the flag."""
-    form = formats.get(dtype)
-    u, eta, normal = form.unit_roundoff, form.smallest_subnormal, form.smallest_normal
-    threshold = {
-        "saturated": math.log(2.0 / u - 1.0),
-        "vanished": math.acosh(0.5 / u - 1.0),
-        "underflowed": -math.log(normal),
-        "zero": math.log(2.0) - math.log(eta),
-    }[flag]
+    """Those of docs/numerics.md: the last number of the format below one does not set the flag, the next one does."""
+    (value,) = (value for name, (_, value) in THRESHOLDS.items() if name.startswith(flag))
+    threshold = value(formats.get(dtype))
     below, above = neighbours(dtype, threshold)
     assert flags(dtype, below)[flag] == 0
     assert flags(dtype, above)[flag] == 1
