@@ -6,7 +6,7 @@
 # The first of them sets up .venv, which takes as long as downloading torch does. Another interpreter, or another
 # place for the environment:
 #
-#     make check PYTHON=python3.12 VENV=/tmp/gradaudit-venv
+#     make check PYTHON=python3.12 VENV=env312
 
 PYTHON ?= python3
 VENV ?= .venv
