@@ -66,6 +66,7 @@ class Comparison:
     non_finite: int = 0
     special_mismatch: int = 0
     cancelled: int = 0
+    regained: int = 0
     escalated: int = 0
     max_ratio: float = 0.0
     max_ulp: float = 0.0
@@ -94,12 +95,14 @@ class Comparison:
         unit: int | None = None,
         escalate: Escalation | None = None,
         dwarfed: Dwarfed | None = None,
+        strict: np.ndarray | None = None,
         special: np.ndarray | None = None,
     ) -> None:
         """Rows `start`.. of the array (of its plane `unit`, in a Jacobian), all arrays [rows, columns].
 
-        `dwarfed` spares the look at every enclosure's radius where it knows all of them to be small. `special`
-        [rows] marks rows that hold special values: what differs there is a matter of policy.
+        `dwarfed` spares the look at every enclosure's radius where it knows all of them to be small. Elements
+        beyond `strict` whose tolerance is below their value count as `regained`. `special` [rows] marks rows that
+        hold special values: what differs there is a matter of policy.
         """
         self.elements += got.size
         if math.prod(self.shape) <= VALUES:
@@ -121,6 +124,8 @@ class Comparison:
             largest = float(ratio.max(initial=0.0))
             if not (dwarfed is not None and largest <= 1.0 - SMALL_SHARE and dwarfed(SMALL_SHARE)):
                 ratio = self._escalated(part, ratio, escalate)
+        if strict is not None:
+            self.regained += int(np.count_nonzero((part.error > strict) & (part.size > tolerance)))
         self._decide(part, ratio)
 
     def _escalated(self, part: _Part, ratio: np.ndarray, escalate: Escalation) -> np.ndarray:
@@ -255,6 +260,7 @@ class Comparison:
     def add_masked(self, got: np.ndarray, due: float, place: Callable[[int, int], tuple[int, ...]]) -> None:
         """Elements of masked classes, [rows, masked classes], which are due exactly; `place` tells their index."""
         wrong = ~(got == due)
+        self.elements += got.size
         self.special_mismatch += int(np.count_nonzero(wrong))
         for row, column in np.argwhere(wrong)[:WORST]:
             index = place(int(row), int(column))

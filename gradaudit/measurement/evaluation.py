@@ -19,6 +19,9 @@ from gradaudit.reference.ladder import ToleranceRow
 from gradaudit.reference.tolerance import BlockTolerance, Tolerance
 from gradaudit.reference.truth import Truth
 
+Allowing = tuple[Tolerance, BlockTolerance]
+"""A tolerance row and the block that it is asked about."""
+
 
 @dataclass(slots=True, eq=False)
 class _Pass:
@@ -30,7 +33,14 @@ class _Pass:
 
     @property
     def explains(self) -> bool:
-        return self.output.beyond == 0 and self.gradient.beyond == 0
+        """Whether the row accounts for every element.
+
+        A row of lower precision than storage is so wide that it hides small elements altogether. It explains only
+        what it also decides: one element at least that the declared row rejects, with a tolerance below its value.
+        """
+        if self.output.beyond or self.gradient.beyond:
+            return False
+        return not self.row.coarse or self.output.regained + self.gradient.regained > 0
 
     @property
     def regular(self) -> bool:
@@ -51,7 +61,7 @@ def measure(truth: Truth, evaluation: Evaluation, profile: Profile, upstream: st
     best: _Pass | None = None
     for row in rows:
         tried.append(f"{row.formulation} ({row.precision})")
-        current = _compare(truth, evaluation, row)
+        current = _compare(truth, evaluation, row, None if declared is None else declared.row)
         if current.explains:
             best = current
             break
@@ -96,8 +106,10 @@ def _wrong(found: _Pass, *, reduced: bool) -> faults.WrongRows:
     )
 
 
-def _compare(truth: Truth, evaluation: Evaluation, row: ToleranceRow) -> _Pass:
+def _compare(truth: Truth, evaluation: Evaluation, row: ToleranceRow, declared: ToleranceRow | None) -> _Pass:
+    """The evaluation under `row`; for a coarse one also what of it the `declared` row rejects."""
     tolerance = Tolerance(truth, row)
+    strict = Tolerance(truth, declared) if row.coarse and declared is not None else None
     output = _comparison(
         truth, "loss" if truth.function.takes_targets else "output", evaluation.output, per_unit=False
     )
@@ -122,6 +134,7 @@ def _compare(truth: Truth, evaluation: Evaluation, row: ToleranceRow) -> _Pass:
     for block_truth in truth.blocks():
         block = block_truth.block
         bounds = tolerance.block(block_truth)
+        tight = None if strict is None else strict.block(block_truth)
         bound = tolerance.output(bounds).values
         any_special |= _special_rows(block) is not None
         if got_output is not None:
@@ -132,12 +145,15 @@ def _compare(truth: Truth, evaluation: Evaluation, row: ToleranceRow) -> _Pass:
                 block_truth.output,
                 bound,
                 escalate=lambda r, b=block: truth.exact_output(b, r),  # type: ignore[misc]
+                strict=None if strict is None or tight is None else strict.output(tight).values,
                 special=_special_rows(block),
             )
         else:
             losses += float(np.abs(block_truth.output.mid).sum())
             tolerances += float(bound.sum())
-        _compare_gradients(gradient, got_gradients, tolerance, bounds)
+        _compare_gradients(
+            gradient, got_gradients, (tolerance, bounds), None if strict is None or tight is None else (strict, tight)
+        )
     if layout.active is not None:
         _compare_masked(truth, output, gradient, evaluation)
     if truth.reduced:
@@ -150,8 +166,9 @@ def _compare(truth: Truth, evaluation: Evaluation, row: ToleranceRow) -> _Pass:
 
 
 def _compare_gradients(
-    gradient: Comparison, planes: list[np.ndarray], tolerance: Tolerance, bounds: BlockTolerance
+    gradient: Comparison, planes: list[np.ndarray], allowed_by: Allowing, strictly_by: Allowing | None
 ) -> None:
+    tolerance, bounds = allowed_by
     truth, block_truth = tolerance.truth, bounds.truth
     block = block_truth.block
     special = _special_rows(block)
@@ -166,6 +183,7 @@ def _compare_gradients(
             allowed.values,
             unit=unit if per_unit else None,
             escalate=lambda r, u=unit: truth.exact_gradient(block, u, r),  # type: ignore[misc]
+            strict=None if strictly_by is None else strictly_by[0].gradient(strictly_by[1], unit).values,
             dwarfed=lambda share, a=allowed, e=exact: a.dwarfs(e, share),  # type: ignore[misc]
             special=special,
         )

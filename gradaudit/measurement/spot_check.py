@@ -38,7 +38,10 @@ def _check(truth: Truth) -> int:
     columns = np.sort(rng.choice(width, size=min(width, CHECKED_ELEMENTS), replace=False))
     exact = truth.exact_gradient(block, unit, rows, columns)
     _confirm(truth.gradient(found, unit), exact, rows, "gradient", columns)
-    return int(exact.mid.size)
+    checked = int(exact.mid.size)
+    if truth.reduced and layout.rows * width <= CHECKED_ELEMENTS:
+        _confirm(truth.reduced_output(), truth.exact_reduced(), np.zeros(1, dtype=np.int64), "reduced loss")
+    return checked
 
 
 def _confirm(ball: Enclosed, exact: Enclosed, rows: np.ndarray, what: str, columns: np.ndarray | None = None) -> None:

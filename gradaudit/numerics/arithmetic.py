@@ -107,12 +107,13 @@ def of_profile(profile: Profile) -> Arithmetic:
         u=compute.unit_roundoff,
         e=2 * profile.exp_ulp * compute.unit_roundoff,
         l=2 * profile.log_ulp * compute.unit_roundoff,
-        eta=compute.smallest_normal if profile.flushes else compute.smallest_subnormal,
+        eta=_eta(compute, profile),
         u_sum=accumulate.unit_roundoff,
         l_statistics=2 * profile.log_ulp * (compute.unit_roundoff if stored else log_format),
         u_statistics=stored,
         u_store=storage.unit_roundoff if narrower else 0.0,
-        eta_store=storage.smallest_subnormal if narrower else 0.0,
+        # bfloat16 inside float16 storage: no rounding is added, but the range is the storage's.
+        eta_store=_eta(storage, profile) if _eta(storage, profile) > _eta(compute, profile) else 0.0,
         u_exponential=storage.unit_roundoff if profile.stored_exponentials else 0.0,
         eta_exponential=storage.smallest_subnormal if profile.stored_exponentials else 0.0,
         u_reduction=formats.get(profile.reduction or profile.accumulate).unit_roundoff,
@@ -120,6 +121,10 @@ def of_profile(profile: Profile) -> Arithmetic:
         eta_result=result.smallest_subnormal if _narrower(result, storage) else 0.0,
         height=HEIGHTS[profile.height],
     )
+
+
+def _eta(form: formats.Format, profile: Profile) -> float:
+    return form.smallest_normal if profile.flushes else form.smallest_subnormal
 
 
 def _narrower(first: formats.Format, second: formats.Format) -> bool:

@@ -118,14 +118,14 @@ class BallAlgebra:
     def stored(self, mid: np.ndarray, rad: np.ndarray, rows: RowExponentials | None = None) -> Ball:
         """A kernel's result on its way to memory."""
         a = self.arithmetic
-        if a.u_store:
+        if a.u_store or a.eta_store:
             rad = rad + (a.u_store * (np.abs(mid) + rad) + a.eta_store)
         return Ball(self, mid, rad, rows)
 
     def stored_multiple(self, radius: RowRadius) -> Ball:
         """A multiple of a softmax on its way to memory."""
         a = self.arithmetic
-        return Ball(self, None, radius.rounded(a.u_store, a.eta_store) if a.u_store else radius)
+        return Ball(self, None, radius.rounded(a.u_store, a.eta_store) if a.u_store or a.eta_store else radius)
 
     def charged(self, a: Ball, roundings: int) -> Ball:
         """`a` after so many more stored operations of the candidate, relative to its value."""
@@ -135,6 +135,12 @@ class BallAlgebra:
         if a.row_radius is not None and a.row_radius.patch is None:
             return Ball(self, None, a.row_radius.rounded(factor, 0.0), a.rows)
         return Ball(self, a.mid, np.abs(a.mid) * factor + np.asarray(a.rad) * (1.0 + factor), a.rows)
+
+    def widened(self, a: Ball, extra: np.ndarray | float) -> Ball:
+        """`a` with `extra` [rows, 1] more in every radius."""
+        if a.row_radius is not None and a.row_radius.patch is None:
+            return Ball(self, None, a.row_radius.widened(extra), a.rows)
+        return Ball(self, a.mid, a.rad + extra, a.rows)
 
     def parameter(self, value: float) -> Ball:
         """A number of the function's parameters, which a candidate rounds to the dtype it returns."""

@@ -49,6 +49,10 @@ class RowRadius:
         offset = self.offset * grow + u * np.abs(self.scale)
         return RowRadius(self.rows, self.scale, self.slope * grow, offset, self.floor * grow + eta)
 
+    def widened(self, extra: Scalar) -> RowRadius:
+        """With `extra` more in every radius."""
+        return replace(self, floor=self.floor + extra)
+
     def patched(self, patch: Patch) -> RowRadius:
         """With another ball at one class of each row."""
         return replace(self, patch=patch)
@@ -87,4 +91,5 @@ class RowRadius:
             (self.floor, other.floor),
             (self.patch.rad, other.patch.rad),
         )
-        return all(bool(np.all(np.less_equal(mine, np.multiply(share, theirs)))) for mine, theirs in pairs)
+        with np.errstate(over="ignore"):
+            return all(bool(np.all(np.less_equal(mine, np.multiply(share, theirs)))) for mine, theirs in pairs)

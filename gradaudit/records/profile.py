@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """Assumptions under which a tolerance is derived (NUMERICS.md section 8).
+    """Assumptions under which a tolerance is derived (docs/numerics.md, "Profiles").
 
     `compute` is the format of the operations inside a kernel, `accumulate` that of its sums, `storage` that of
     the arrays which pass between kernels, and `statistics` that in which a row's sum and its logarithm are kept.

@@ -22,7 +22,8 @@ def softmax_vjp(m: BallAlgebra, p: Ball, g: Ball) -> Ball:
     size_g = np.abs(g.mid) + dg
     moved = size_g * dp + p.mid * dg
     size = np.abs(product) + moved
-    dc = (moved + a.u * size + a.eta).sum(axis=-1, keepdims=True)
+    # A graph stores the products before it adds them up; a kernel that does not is within the same bound.
+    dc = (moved + a.u_operation * size + a.eta_operation).sum(axis=-1, keepdims=True)
     dc = dc + height * a.u_sum * (size.sum(axis=-1, keepdims=True) + dc)
     dc = dc + a.u_store * (np.abs(c) + dc)
     difference = g.mid - c
@@ -58,7 +59,9 @@ def label_vjp(m: BallAlgebra, p: Ball, targets: Targets[Ball], upstream: Ball) -
     u = m.arithmetic.u_operation
     if targets.labels is not None and targets.mass is not None:
         at = targets.mass * upstream
-        product = p * at
+        # w p before the upstream gradient, or p G before the weight: what underflows there is scaled up afterwards.
+        early = m.arithmetic.eta_operation * (np.abs(upstream.mid) + np.abs(targets.mass.mid))
+        product = m.widened(p * at, early)
         value = m.take(product, targets.labels) - at
         # At the label: the product with G after the subtraction, or the rounding of 1 * G before it.
         bound = value.rad + 2.0 * u * (np.abs(value.mid) + value.rad) + u * np.abs(at.mid)
@@ -68,7 +71,8 @@ def label_vjp(m: BallAlgebra, p: Ball, targets: Targets[Ball], upstream: Ball) -
     result = log_softmax_vjp(m, p, g)
     # (T p - t) first and G afterwards rounds both terms once more.
     extra = u * (p.mid * np.abs(g.mid.sum(axis=-1, keepdims=True)) + np.abs(g.mid))
-    return Ball(m, result.mid, np.asarray(result.rad) + extra)
+    early = m.arithmetic.eta_operation * np.abs(upstream.mid)
+    return Ball(m, result.mid, np.asarray(result.rad) + extra + early)
 
 
 def _outer_difference(m: BallAlgebra, p: Ball, g: Ball, total: Ball) -> Ball:

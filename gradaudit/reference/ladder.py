@@ -13,12 +13,17 @@ from gradaudit.records.profile import Profile
 from gradaudit.reference.formulations import fused, log_softmax, unfused, unshifted
 from gradaudit.reference.formulations.program import Program
 
+DECLARED = "declared"
+INSIDE = "inside"
+"""What the names of precisions are made of: the profile's own, and a format in which everything is computed."""
+
 
 @dataclass(frozen=True, slots=True)
 class ToleranceRow:
     """One row: `formulation` and `precision` name it; `program` under `profile` gives the tolerance.
 
-    `weaker`: its precision is below the declared one. `looser`: its formulation loses digits that the shifted one
+    `weaker`: its precision is below the declared one; `coarse`: and its kernels compute in no more than the storage
+    format. `looser`: its formulation loses digits that the shifted one
     keeps; `common_offset`: among them those of an offset common to the row.
     """
 
@@ -27,6 +32,7 @@ class ToleranceRow:
     program: Program
     profile: Profile
     weaker: bool
+    coarse: bool
     looser: bool
     common_offset: bool
 
@@ -44,7 +50,14 @@ def rows(function: str, formulation: str, profile: Profile) -> tuple[ToleranceRo
     forms = _forms(function, formulation, profile.probabilities)
     return tuple(
         ToleranceRow(
-            form.name, precision, form.program, candidate, precision != "declared", form.looser, form.common_offset
+            formulation=form.name,
+            precision=precision,
+            program=form.program,
+            profile=candidate,
+            weaker=precision != DECLARED,
+            coarse=precision.endswith(INSIDE),
+            looser=form.looser,
+            common_offset=form.common_offset,
         )
         for precision, candidate in _precisions(profile)
         for form in forms
@@ -71,16 +84,18 @@ def _precisions(profile: Profile) -> tuple[tuple[str, Profile], ...]:
     """The declared profile, then weaker ones: less of each step kept in more than the storage format."""
     u = {name: form.unit_roundoff for name, form in formats.FORMATS.items()}
     storage = profile.storage
-    steps: list[tuple[str, Profile]] = [("declared", profile)]
+    steps: list[tuple[str, Profile]] = [(DECLARED, profile)]
     if u[profile.statistics] < u[storage]:
         steps.append((f"{storage} row statistics", replace(profile, statistics=storage)))
     if u[profile.accumulate] < u[storage]:
         steps.append((f"{storage} sums", replace(profile, accumulate=storage, statistics=storage, reduction=storage)))
     if u[profile.compute] < u[storage]:
-        steps.append((f"{storage} inside", _inside(profile, storage)))
+        steps.append((f"{storage} {INSIDE}", _inside(profile, storage)))
+    if not profile.flushes:
+        steps.append(("subnormals flushed to 0", replace(profile, flushes=True)))
     # From wide to narrow; float16 keeps more digits than bfloat16.
     steps += [
-        (f"{name} inside", _inside(profile, name))
+        (f"{name} {INSIDE}", _inside(profile, name))
         for name in ("float32", "float16", "bfloat16")
         if u[name] > u[storage]
     ]

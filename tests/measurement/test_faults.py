@@ -228,7 +228,6 @@ def test_a_formulations_own_fault_stands_before_others(formulation: str, expecte
     assert [diagnosis.fault for diagnosis in diagnoses] == expected
 
 
-@pytest.mark.xfail(strict=True, raises=RuntimeWarning, reason="inf + log 0 in hypothesis.extremes")
 def test_logits_of_minus_infinity_are_diagnosed_without_a_warning() -> None:
     found = truth("cross_entropy", [[120.0, 0.0, -np.inf]], targets=[1])
     assert faults.diagnose(found, one_format("float32"), lost(0), "fused")

@@ -101,7 +101,7 @@ LIES = (
         "flushes_to_zero",
         spec("softmax", "[[0.0, -88.5, -95.0, -100.0]]", upstream="random"),
         "DIV304",
-        {"precision_needed": "float16 inside"},
+        {"precision_needed": "subnormals flushed to 0"},
     ),
     Lie(
         "the_last_of_many",

@@ -56,7 +56,8 @@ def extremes(truth: Truth) -> RowExtremes:
             depth = np.where(block.excluded, np.inf, depth)
         gradient = truth.log_probability_gradient(block_truth)
         used = gradient > 0.0
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            # An excluded class without a gradient is inf + log 0 here, and left out.
             chain = np.where(used, depth + np.log(gradient), -np.inf).max(axis=-1)
         target = np.where(used, depth, -np.inf).max(axis=-1)
         lse = (rows.top + rows.log_total)[:, 0]
@@ -78,7 +79,8 @@ def slack(rows: RowExtremes, form: Format) -> np.ndarray:
     Four roundings of a scaled logit, two of its gap where exp does not vanish, and a few of exp and the sum.
     """
     gap = np.minimum(rows.deepest, log_vanishing(form))
-    return form.unit_roundoff * (4.0 * rows.size + 2.0 * gap + 16.0)
+    with np.errstate(over="ignore"):
+        return form.unit_roundoff * (4.0 * rows.size + 2.0 * gap + 16.0)
 
 
 def log_largest(form: Format) -> float:

@@ -16,13 +16,15 @@ from gradaudit.reference.kernels import label_vjp, log_softmax_vjp, softmax_vjp
 def _weights_error(m: BallAlgebra, z: Ball) -> tuple[np.ndarray, np.ndarray]:
     """Relative errors of exp(z_j) [rows, n] and of their sum [rows, 1]; infinite out of range."""
     a, rows = m.arithmetic, m.exponentials(z)
+    logsumexp = rows.top + rows.log_total
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        own = growth(np.asarray(z.rad) + np.zeros_like(z.mid), a.e + a.u_store)
-        # eta / exp(z): gradual underflow, as a relative error.
-        own = own + np.exp(np.log(a.eta_operation) - z.mid)
+        rounded = growth(np.asarray(z.rad) + np.zeros_like(z.mid), a.e + a.u_store)
+        # Gradual underflow loses eta of each exponential: eta / exp(z_j) of its own, n eta / s of their sum.
+        lost = np.exp(np.log(a.eta_operation) - logsumexp)
+        own = rounded + np.exp(np.log(a.eta_operation) - z.mid)
         own = np.where(z.mid < _log_largest(m), own, np.inf)
-        total = (rows.p * own).sum(axis=-1, keepdims=True)
-        in_range = (rows.top + rows.log_total) < _log_largest(m)
+        total = (rows.p * rounded).sum(axis=-1, keepdims=True) + rows.n * lost
+        in_range = logsumexp < _log_largest(m)
         total = np.where(in_range, phi(total + a.height(rows.n) * a.u_sum + a.u_store), np.inf)
     return own, np.where(np.isnan(total), np.inf, total)
 
@@ -37,11 +39,16 @@ def _log_largest(m: BallAlgebra) -> float:
 def quotient(m: BallAlgebra, rows: Rows[Ball]) -> Ball:
     """p = exp(x) / sum exp(x)."""
     own, total = _weights_error(m, rows.z)
-    p = m.exponentials(rows.z).p
-    with np.errstate(invalid="ignore"):
-        # One more rounding where the division is a product with 1/s.
-        relative = phi(own + total + 3.0 * m.arithmetic.u_operation)
-        rad = np.where(np.isfinite(relative), p * relative + 2.0 * m.arithmetic.eta_operation, np.inf)
+    a, exponentials = m.arithmetic, m.exponentials(rows.z)
+    p = exponentials.p
+    with np.errstate(invalid="ignore", over="ignore"):
+        # p (1 + own)(1 + total) - p, with own split from p where exp(z_j) itself has vanished; one more rounding
+        # where the division is a product with 1/s.
+        reach = 1.0 + phi(total + 3.0 * a.u_operation)
+        rad = p * (reach - 1.0) + np.where(p > 0.0, p * own, 0.0) * reach
+        lost = np.exp(np.log(a.eta_operation) - exponentials.top - exponentials.log_total)
+        rad = rad + lost * reach + 2.0 * a.eta_operation
+        rad = np.where(np.isnan(rad) | (rows.z.mid >= _log_largest(m)), np.inf, rad)
     return Ball(m, p, rad)
 
 
