@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Annotated
@@ -20,6 +21,9 @@ from gradaudit.cli.validate import validate
 from gradaudit.errors import GradauditError
 
 USAGE, INTERNAL, INTERRUPTED = 2, 3, 130
+ENDING = ("SIGTERM", "SIGHUP")
+"""Signals by which others end us (a CI job's time limit, a terminal that closes): an interruption like Ctrl-C, so
+that workers and the run folder go too."""
 COMPLETION = "_GRADAUDIT_COMPLETE"
 """Environment variable by which a shell asks Typer for completions."""
 TRACEBACK = "GRADAUDIT_TRACEBACK"
@@ -58,6 +62,11 @@ def _options(
 
 def main() -> None:
     """Run the command line of this process and exit."""
+    for name in ENDING:
+        number = getattr(signal, name, None)
+        # Who started us may have had a signal ignored, as nohup does; that stays so.
+        if number is not None and signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
     sys.exit(run(sys.argv[1:], os.environ))
 
 

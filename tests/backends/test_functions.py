@@ -211,3 +211,24 @@ def test_numpy_s_blocks_of_rows_leave_no_trace(evaluate: Evaluate, function: str
         result = evaluate("numpy", function, "fused", "float32", (1,), half, reduction="none")
         np.testing.assert_array_equal(result.output, whole.output[part])
         np.testing.assert_array_equal(result.gradient, whole.gradient[part])
+
+
+@pytest.mark.parametrize(
+    ("function", "parameters"),
+    [("cross_entropy", {}), ("cross_entropy", {"masked_classes": (3,)}), ("log_softmax", {"masked_classes": (3,)})],
+)
+def test_numpy_adds_the_classes_of_every_row_up_pairwise(
+    evaluate: Evaluate, function: str, parameters: dict[str, tuple[int, ...]]
+) -> None:
+    """A single row is contiguous however it was picked; among others it must be added up in the same order."""
+    rows, classes = 3, 32000
+    name = "targets" if function == "cross_entropy" else "upstream"
+    arrays = {"logits": np.random.default_rng(5).normal(size=(rows, classes)), name: np.full((rows, classes), 0.1)}
+    if function == "cross_entropy":
+        arrays["upstream"] = np.ones(rows)
+        parameters = {**parameters, "reduction": "none"}  # type: ignore[dict-item]
+    whole = evaluate("numpy", function, "fused", "float32", (1,), arrays, **parameters)
+    for row in range(rows):
+        alone = {key: array[row : row + 1] for key, array in arrays.items()}
+        result = evaluate("numpy", function, "fused", "float32", (1,), alone, **parameters)
+        np.testing.assert_array_equal(result.gradient[0], whole.gradient[row])

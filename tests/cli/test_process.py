@@ -118,6 +118,29 @@ def test_a_missing_backend_is_3_by_name_and_the_rest_is_audited(process, tmp_pat
     assert "SAT201" in outcome.out
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_ending_it_from_outside_leaves_no_folder_and_no_worker(tmp_path, number):
+    """What CI does to a job that takes too long, and a terminal to its children when it closes."""
+    arguments = ["--random", "normal,1024x4000,seed=1", "--function", "softmax", "--upstream", "random"]
+    arguments += ["--backend", "numpy", "--scale", ",".join(str(i) for i in range(1, 40))]
+    with subprocess.Popen(
+        [SCRIPT, "check", *arguments],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as running:
+        limit = time.monotonic() + 30.0
+        while not list(tmp_path.glob("gradaudit-*/numpy-*")):
+            assert time.monotonic() < limit, "no evaluation began"
+            time.sleep(0.05)
+        running.send_signal(number)
+        _, err = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert err.endswith("interrupted\n")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_ctrl_c_is_130_and_keeps_what_was_done(tmp_path):
     arguments = ["--random", "normal,1024x16000,seed=1", "--function", "softmax", "--upstream", "random"]
     arguments += ["--backend", "numpy", "--scale", "1,2,3,4,5,6,7,8,9", "--report", "json=r.json"]

@@ -166,7 +166,7 @@ def _forward_and_backward(
             output[part], g = _cross_entropy(a, z, labels, part, request["formulation"])
         elif per_class:
             compute = _softmax if function == "softmax" else _log_softmax
-            output[part], g = compute(a, z, upstream[part, active], request["formulation"])
+            output[part], g = compute(a, z, _columns(upstream, part, active), request["formulation"])
         else:
             output[part], g = _logsumexp(a, z, upstream[part], request["formulation"])
         gradient[part] = _unscaled(a, parameters, g)
@@ -213,6 +213,14 @@ def _rows(array: Array, axes: list[int]) -> Array:
     moved = array.transpose(outer + axes)
     classes = int(np.prod([array.shape[axis] for axis in axes]))
     return np.ascontiguousarray(moved.reshape(-1, classes) if classes else moved.reshape(moved.shape[0], 0))
+
+
+def _columns(array: Array, part: slice, classes: Array) -> Array:
+    """Some rows and classes, the classes of a row contiguous: NumPy lays what indices pick out column by column,
+    and adds the rows of such an array up one after another."""
+    import numpy as np
+
+    return np.ascontiguousarray(array[part, classes])
 
 
 def _restored(rows: Array, active: Array, missing: float, shape: tuple[int, ...], axes: list[int]) -> Array:
@@ -310,7 +318,7 @@ def _target_mass(a: Arithmetic, labels: Labels, part: slice) -> Array:
     if labels.indices:
         mass = (labels.targets[part] == labels.classes).astype(a.dtype)
     else:
-        mass = labels.targets[part, labels.classes]
+        mass = _columns(labels.targets, part, labels.classes)
     if labels.smoothing:
         mass = a.rounded(mass * a.number(1.0 - labels.smoothing))
         mass = a.rounded(mass + a.number(labels.smoothing / mass.shape[1]))
