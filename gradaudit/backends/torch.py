@@ -68,6 +68,6 @@ BACKEND = Backend(
     adapter=STANDALONE / "torch_adapter.py",
     dtypes=("float16", "bfloat16", "float32", "float64"),
     packages=("torch",),
-    remedy="pip install torch --index-url https://download.pytorch.org/whl/cpu",
+    remedy="pip install torch",
     profile=profile,
 )
