@@ -261,6 +261,7 @@ class Comparison:
         """Elements of masked classes, [rows, masked classes], which are due exactly; `place` tells their index."""
         wrong = ~(got == due)
         self.elements += got.size
+        self.vacuous += got.size if due == 0.0 else 0
         self.special_mismatch += int(np.count_nonzero(wrong))
         for row, column in np.argwhere(wrong)[:WORST]:
             index = place(int(row), int(column))

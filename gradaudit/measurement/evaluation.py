@@ -126,8 +126,6 @@ def _compare(truth: Truth, evaluation: Evaluation, row: ToleranceRow, declared: 
     if not truth.reduced:
         got_output = layout.as_rows(evaluation.output) if truth.elementwise else evaluation.output.reshape(-1, 1)
     planes = [array] if evaluation.gradient is not None else list(array)
-    if evaluation.gradient is None and truth.elementwise and layout.active is not None:
-        planes = [planes[k] for k in layout.active]
     got_gradients = [layout.as_rows(plane) for plane in planes]
     losses = tolerances = 0.0
     any_special = False
@@ -173,21 +171,27 @@ def _compare_gradients(
     block = block_truth.block
     special = _special_rows(block)
     per_unit = gradient.name == "jacobian"
-    for position, unit in enumerate(truth.units):
-        got = _cut(truth, planes[position], block, classes=True)
+    for unit in truth.units:
+        plane = truth.layout.class_of(unit) if unit is not None and truth.elementwise else 0
+        got = _cut(truth, planes[plane], block, classes=True)
         allowed, exact = tolerance.gradient(bounds, unit), truth.gradient(block_truth, unit)
         gradient.add(
             block.start,
             got,
             exact,
             allowed.values,
-            unit=unit if per_unit else None,
+            unit=plane if per_unit else None,
             escalate=lambda r, u=unit: truth.exact_gradient(block, u, r),  # type: ignore[misc]
             strict=None if strictly_by is None else strictly_by[0].gradient(strictly_by[1], unit).values,
             dwarfed=lambda share, a=allowed, e=exact: a.dwarfs(e, share),  # type: ignore[misc]
             special=special,
         )
         gradient.add_sums(block.start, got, truth.row_sums(block, unit), allowed.values)
+    if per_unit and truth.elementwise:
+        exact = truth.inactive_gradient(block)
+        for plane in truth.layout.masked.tolist():
+            got = _cut(truth, planes[plane], block, classes=True)
+            gradient.add(block.start, got, exact, np.zeros(got.shape), unit=plane, special=special)
 
 
 def _compare_masked(truth: Truth, output: Comparison, gradient: Comparison, evaluation: Evaluation) -> None:
@@ -228,17 +232,21 @@ def _comparison(truth: Truth, name: str, array: np.ndarray, *, per_unit: bool) -
     forward = name in {"loss", "output"}
     elementwise = truth.elementwise or not forward
 
-    def locate(unit: int | None, row: int, column: int) -> tuple[int, ...]:
+    def locate(plane: int | None, row: int, column: int) -> tuple[int, ...]:
         if forward and truth.reduced:
             return ()
         own = layout.index(row, column) if elementwise else layout.row_index(row)
-        return own if unit is None else (layout.class_of(unit), *own)
+        return own if plane is None else (plane, *own)
 
     def restore(parts: list[np.ndarray]) -> np.ndarray:
         if not elementwise:
             return np.concatenate([part.ravel() for part in parts])
         if per_unit:
-            return np.concatenate([layout.restored(part).ravel() for part in parts])
+            planes = [layout.restored(part).ravel() for part in parts]
+            if truth.elementwise and layout.active is not None:
+                # The planes of the masked classes were compared after the others.
+                planes = [planes[k] for k in np.argsort(np.concatenate([layout.active, layout.masked]))]
+            return np.concatenate(planes)
         return layout.restored(np.concatenate(parts)).ravel()
 
     return Comparison(name, formats.name_of(array), tuple(array.shape), form, locate, restore)

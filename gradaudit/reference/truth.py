@@ -109,6 +109,11 @@ class Truth:
                 truth.gradients[unit] = known
         return known
 
+    def inactive_gradient(self, block: Block) -> Enclosed:
+        """Gradient of a masked class's output, [rows, n]: no logit moves it."""
+        zeros = np.zeros(block.logits.shape)
+        return self._policy_gradient(Enclosed(zeros, None, zeros, None), block)
+
     def exact_output(self, block: Block, rows: np.ndarray | None = None) -> Enclosed:
         """Output of (some rows of) a block by `arb`, before any reduction."""
         part = block if rows is None else select(block, rows)

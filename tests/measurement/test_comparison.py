@@ -215,6 +215,9 @@ def test_masked_classes_are_due_exactly() -> None:
     found.add_masked(np.array([[0.0, -0.0], [1e-45, NAN]]), 0.0, lambda row, column: (row, column + 2))
     assert found.special_mismatch == 2
     assert [element.index for element in found.finish(0).worst] == [(1, 2), (1, 3)]
+    assert (found.elements, found.vacuous) == (4, 4), "zeros pass where zeros are due"
+    found.add_masked(np.array([[-np.inf]]), -np.inf, lambda row, column: (row, column))
+    assert (found.elements, found.vacuous) == (5, 4)
 
 
 # ------------------------------------------------------------------------------------------------ escalation

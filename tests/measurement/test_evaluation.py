@@ -130,6 +130,34 @@ def test_elements_of_a_jacobian_are_named_by_class_row_and_class() -> None:
     assert result.jacobian.beyond == 1
 
 
+def test_the_jacobian_of_one_output_a_row_has_one_plane_whatever_is_masked() -> None:
+    found = truth("logsumexp", LOGITS, per_output=True, masked_classes=(0,))
+    output, jacobian = exact_arrays(found)
+    jacobian[0, 1, 2] += 0.25
+    result = measured(found, output, jacobian)
+    assert result.jacobian is not None
+    assert result.jacobian.worst[0].index == (0, 1, 2)
+
+
+def test_nothing_moves_the_output_of_a_masked_class() -> None:
+    """Its plane of the Jacobian is due as 0 and shown in its place; where softmax does not exist it is NaN."""
+    found = truth("softmax", [*LOGITS, [np.nan, 0.0, 1.0]], per_output=True, masked_classes=(1,))
+    output, active = exact_arrays(found)
+    jacobian = np.zeros((3, 3, 3))
+    jacobian[[0, 2]] = active
+    jacobian[1, 2, [0, 2]] = np.nan
+    sound = measured(found, output, jacobian).jacobian
+    assert sound is not None
+    assert (sound.beyond, sound.special_mismatch, sound.non_finite, sound.elements) == (0, 0, 0, 27)
+    assert sound.values is not None
+    np.testing.assert_array_equal(sound.values.got.reshape(3, 3, 3), jacobian.astype(np.float32))
+    jacobian[1, 0, 2] = 7.0
+    result = measured(found, output, jacobian).jacobian
+    assert result is not None
+    assert result.beyond == 1
+    assert result.worst[0].index == (1, 0, 2)
+
+
 def test_masked_classes_that_take_part_are_a_mismatch() -> None:
     found = truth("softmax", LOGITS, masked_classes=(1,))
     output, gradient = exact_arrays(found)

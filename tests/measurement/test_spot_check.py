@@ -89,3 +89,19 @@ def test_special_values_are_confirmed_as_they_are() -> None:
     for function in FUNCTIONS:
         targets = [0, 1, 0, 1] if function == "cross_entropy" else None
         assert spot_check(truth(function, logits, targets=targets)) == 8
+
+
+@pytest.mark.parametrize(
+    ("logits", "targets"),
+    [
+        ([[1.0, 2.0], [3.0, 1.0]], [-100, -100]),
+        ([[np.inf, 2.0]], [1]),
+        ([[-np.inf, 2.0]], [0]),
+        ([[np.nan, 2.0]], [1]),
+    ],
+)
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_a_reduced_loss_that_is_a_matter_of_policy_has_nothing_to_confirm(
+    logits: list[list[float]], targets: list[int], reduction: str
+) -> None:
+    assert spot_check(truth("cross_entropy", logits, targets=targets, reduction=reduction)) == 2 * len(logits)
