@@ -74,22 +74,15 @@ def threshold_table() -> str:
 
 
 def row_table() -> str:
-    """The largest share of its tolerance that each order of a row's operations takes; it depends on the machine."""
-    from tests.reference.test_tolerance_units import ORDERS, worst_share
+    """The largest share of its tolerance that each order of a row's operations takes, on each machine."""
+    from tests.reference.row_shares import MACHINES, STEPS, worst_share
 
-    shares = {key: worst_share(*key) for key in ORDERS}
     rows = [
-        [
-            function,
-            formulation,
-            f"`{order}`",
-            f"{share:.2f}",
-            f"{shares[function, formulation, order, 'float32']:.2f}",
-        ]
-        for (function, formulation, order, dtype), share in shares.items()
-        if dtype == "float16"
+        [quantity, function, row, f"`{order}`", *(f"{worst_share(*step, machine):.2f}" for machine in MACHINES)]
+        for step in STEPS
+        for quantity, function, row, order in [step]
     ]
-    return table(["function", "row", "order of operations", "float16", "float32"], rows)
+    return table(["of", "function", "row", "order of operations", *MACHINES], rows)
 
 
 TABLES = {

@@ -159,8 +159,23 @@ def test_sums_over_rows_may_have_a_format_of_their_own() -> None:
     assert of_profile(replace(FLOAT32, accumulate="float64")).u_reduction == U64
 
 
+def test_exponentials_that_are_stored_on_the_way_are_rounded_once_more() -> None:
+    kernel = Profile("float32", "float32", "bfloat16", "float32", 1.0, 1.0)
+    assert (of_profile(kernel).u_exponential, of_profile(kernel).eta_exponential) == (0.0, 0.0)
+    a = of_profile(replace(kernel, stored_exponentials=True))
+    assert (a.u_exponential, a.eta_exponential) == (UB, 2.0**-133)
+
+
 def test_flushing_loses_up_to_the_smallest_normal_number() -> None:
     assert of_profile(replace(FLOAT32, flushes=True)).eta == 2.0**-126
+    a = of_profile(replace(FLOAT32, storage="float16", flushes=True))
+    assert (a.eta, a.eta_store, a.eta_operation) == (2.0**-126, 2.0**-14, 2.0**-14)
+
+
+def test_a_range_can_be_narrower_where_the_precision_is_not() -> None:
+    """bfloat16 inside, float16 stored: nothing is rounded again, but results below 2^-24 vanish."""
+    a = of_profile(Profile("bfloat16", "bfloat16", "float16", "bfloat16"))
+    assert (a.u_store, a.eta_store, a.eta_operation) == (0.0, 2.0**-24, 2.0**-24)
 
 
 def test_the_enclosure_is_charged_with_float64() -> None:

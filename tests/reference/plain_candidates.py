@@ -1,16 +1,88 @@
-"""Sound candidates written out in NumPy, one rounding an operation: what each row of the tolerances has to admit.
+"""Sound candidates written out, one rounding an operation: what each row of the tolerances has to admit.
 
-Arguments are arrays [rows, n] of one dtype; sums are taken one by one, from the first class to the last.
+They run on a machine: one that rounds to a format, or one that errs by a whole unit roundoff wherever it may.
+Everything is held in float64, in which a machine's own arithmetic is next to exact. Arrays are [rows, n]; sums are
+taken one by one, from the first class to the last.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
+from gradaudit.numerics import formats
+
 Array = np.ndarray
+
+
+class Machine(Protocol):
+    """Roundings of operations, of exp and of log."""
+
+    def r(self, values: Array) -> Array:
+        """The result of an operation."""
+        ...
+
+    def exp(self, values: Array) -> Array:
+        """The exponential."""
+        ...
+
+    def log(self, values: Array) -> Array:
+        """The logarithm."""
+        ...
+
+
+@dataclass(frozen=True)
+class Rounding:
+    """Rounds to the nearest number of a format; exp and log are within half a unit in the last place."""
+
+    dtype: str
+
+    def r(self, values: Array) -> Array:
+        with np.errstate(all="ignore"):
+            return values.astype(formats.dtype(self.dtype)).astype(np.float64)
+
+    def exp(self, values: Array) -> Array:
+        return self.r(np.exp(values))
+
+    def log(self, values: Array) -> Array:
+        with np.errstate(divide="ignore"):
+            return self.r(np.log(values))
+
+
+class Adversary:
+    """Errs by the whole unit roundoff u in every operation, and by e in exp and log.
+
+    The directions of an operation's errors are drawn for each row: all upwards, all downwards, one class apart from
+    the others, or each for itself. `sign` stands for the first of these wherever it is not 0.
+    """
+
+    def __init__(self, u: float, e: float, seed: int = 0, sign: float = 0.0) -> None:
+        self.u = u
+        self.e = e
+        self.sign = sign
+        self.draws = np.random.default_rng(seed)
+
+    def _wrong(self, values: Array, by: float) -> Array:
+        rows, n = values.shape
+        if self.sign:
+            return values * (1.0 + by * self.sign)
+        kind = self.draws.integers(0, 4, (rows, 1))
+        apart = np.where(np.arange(n) == self.draws.integers(0, n, (rows, 1)), 1.0, -1.0)
+        each = self.draws.choice([-1.0, 1.0], (rows, n))
+        signs = np.select([kind == 0, kind == 1, kind == 2], [np.ones((rows, n)), -np.ones((rows, n)), apart], each)
+        return values * (1.0 + by * signs)
+
+    def r(self, values: Array) -> Array:
+        return self._wrong(values, self.u)
+
+    def exp(self, values: Array) -> Array:
+        return self._wrong(np.exp(values), self.e)
+
+    def log(self, values: Array) -> Array:
+        return self._wrong(np.log(values), self.e)
 
 
 @dataclass(frozen=True)
@@ -22,97 +94,156 @@ class Given:
     t: Array
 
 
-def total(values: Array) -> Array:
+def total(m: Machine, values: Array) -> Array:
     """One by one."""
-    result = values[:, :1].copy()
+    result = values[:, :1]
     for j in range(1, values.shape[1]):
-        result = result + values[:, j : j + 1]
+        result = m.r(result + values[:, j : j + 1])
     return result
 
 
-def shifted(x: Array) -> tuple[Array, Array, Array]:
+def shifted(m: Machine, x: Array) -> tuple[Array, Array, Array]:
     """z - max, its exponentials and their sum."""
-    z = x - x.max(axis=-1, keepdims=True)
-    w = np.exp(z)
-    return z, w, total(w)
+    z = m.r(x - x.max(axis=-1, keepdims=True))
+    w = m.exp(z)
+    return z, w, total(m, w)
 
 
-def probabilities(x: Array) -> Array:
-    _, w, s = shifted(x)
-    return w / s
+def probabilities(m: Machine, x: Array) -> Array:
+    _, w, s = shifted(m, x)
+    return m.r(w / s)
 
 
-def log_probabilities(x: Array) -> Array:
-    z, _, s = shifted(x)
-    return z - np.log(s)
+def log_probabilities(m: Machine, x: Array) -> Array:
+    z, _, s = shifted(m, x)
+    return m.r(z - m.log(s))
 
 
-def softmax_vjp(p: Array, g: Array) -> Array:
-    return p * (g - total(p * g))
+def softmax_vjp(m: Machine, p: Array, g: Array) -> Array:
+    return m.r(p * m.r(g - total(m, m.r(p * g))))
 
 
-def log_softmax_vjp(p: Array, g: Array) -> Array:
-    return g - p * total(g)
+def log_softmax_vjp(m: Machine, p: Array, g: Array) -> Array:
+    return m.r(g - m.r(p * total(m, g)))
 
 
-def vjp_by_terms(a: Given) -> Array:
-    p = probabilities(a.x)
-    return p * a.g - p * total(p * a.g)
+def vjp_by_exp_of_log(m: Machine, a: Given) -> Array:
+    q = m.exp(log_probabilities(m, a.x))
+    return log_softmax_vjp(m, q, m.r(q * a.g))
 
 
-def vjp_by_exp_of_log(a: Given) -> Array:
-    q = np.exp(log_probabilities(a.x))
-    return log_softmax_vjp(q, q * a.g)
+def vjp_by_division(m: Machine, a: Given) -> Array:
+    p = probabilities(m, a.x)
+    return softmax_vjp(m, p, m.r(a.g / p))
 
 
-def vjp_by_division(a: Given) -> Array:
-    p = probabilities(a.x)
-    return softmax_vjp(p, a.g / p)
+def vjp_of_log(m: Machine, a: Given) -> Array:
+    return log_softmax_vjp(m, m.exp(log_probabilities(m, a.x)), a.g)
 
 
-def loss_by_division(a: Given) -> Array:
-    p = probabilities(a.x)
-    return softmax_vjp(p, -(a.t * a.g) / p)
+def loss_difference_first(m: Machine, a: Given) -> Array:
+    return m.r(m.r(m.r(total(m, a.t) * probabilities(m, a.x)) - a.t) * a.g)
 
 
-def unshifted_vjp(a: Given) -> Array:
-    w = np.exp(a.x)
-    return softmax_vjp(w / total(w), a.g)
+def loss_products_first(m: Machine, a: Given) -> Array:
+    mass = m.r(a.t * a.g)
+    return m.r(m.r(total(m, mass) * probabilities(m, a.x)) - mass)
 
 
-def unshifted_vjp_through_the_sum(a: Given) -> Array:
-    w = np.exp(a.x)
-    s = total(w)
-    return (a.g / s + total(-a.g * ((w / s) / s))) * w
+def loss_as_log_softmax(m: Machine, a: Given) -> Array:
+    return log_softmax_vjp(m, probabilities(m, a.x), -m.r(a.t * a.g))
 
 
-def unshifted_log_softmax(a: Given) -> Array:
-    w = np.exp(a.x)
-    return a.g + (total(-a.g) / total(w)) * w
+def loss_by_division(m: Machine, a: Given) -> Array:
+    p = probabilities(m, a.x)
+    return softmax_vjp(m, p, m.r(-m.r(a.t * a.g) / p))
 
 
-def unshifted_logsumexp(a: Given) -> Array:
-    w = np.exp(a.x)
-    return (a.g / total(w)) * w
+def unshifted(m: Machine, x: Array) -> tuple[Array, Array]:
+    w = m.exp(x)
+    return w, total(m, w)
 
 
-GRADIENTS: dict[tuple[str, str], dict[str, Callable[[Given], Array]]] = {
-    ("softmax", "fused"): {
-        "p (g - c)": lambda a: softmax_vjp(probabilities(a.x), a.g),
-        "p g - p c": vjp_by_terms,
-    },
-    ("softmax", "log_softmax"): {"exp of log p": vjp_by_exp_of_log},
+def unshifted_vjp(m: Machine, a: Given) -> Array:
+    w, s = unshifted(m, a.x)
+    return softmax_vjp(m, m.r(w / s), a.g)
+
+
+def unshifted_vjp_through_the_sum(m: Machine, a: Given) -> Array:
+    w, s = unshifted(m, a.x)
+    back = total(m, m.r(-a.g * m.r(m.r(w / s) / s)))
+    return m.r(m.r(m.r(a.g / s) + back) * w)
+
+
+def unshifted_log_softmax(m: Machine, a: Given) -> Array:
+    w, s = unshifted(m, a.x)
+    return m.r(a.g + m.r(m.r(total(m, -a.g) / s) * w))
+
+
+def unshifted_logsumexp(m: Machine, a: Given) -> Array:
+    w, s = unshifted(m, a.x)
+    return m.r(m.r(a.g / s) * w)
+
+
+def exp_of_difference(m: Machine, a: Given) -> Array:
+    _, _, s = shifted(m, a.x)
+    lse = m.r(a.x.max(axis=-1, keepdims=True) + m.log(s))
+    return m.r(m.exp(m.r(a.x - lse)) * a.g)
+
+
+def by_reciprocal(m: Machine, a: Given) -> Array:
+    _, w, s = shifted(m, a.x)
+    return m.r(w * m.r(1.0 / s))
+
+
+def unshifted_probabilities(m: Machine, a: Given) -> Array:
+    w, s = unshifted(m, a.x)
+    return m.r(w / s)
+
+
+def loss(m: Machine, log_p: Array, t: Array) -> Array:
+    """-sum t log p; 0 log p is 0 and rounds nothing."""
+    return -total(m, np.where(t == 0.0, 0.0, m.r(t * log_p)))
+
+
+Step = Callable[[Machine, Given], Array]
+
+GRADIENTS: dict[tuple[str, str], dict[str, Step]] = {
+    ("softmax", "shifted"): {"p (g - c)": lambda m, a: softmax_vjp(m, probabilities(m, a.x), a.g)},
+    ("softmax", "log_softmax"): {"q g - q sum q g": vjp_by_exp_of_log},
     ("softmax", "unshifted"): {"p (g - c)": unshifted_vjp, "through the sum": unshifted_vjp_through_the_sum},
-    ("log_softmax", "fused"): {"g - p S": lambda a: log_softmax_vjp(probabilities(a.x), a.g)},
+    ("log_softmax", "shifted"): {"g - p S": lambda m, a: log_softmax_vjp(m, probabilities(m, a.x), a.g)},
+    ("log_softmax", "shifted, p = exp(log p)"): {"g - p S": vjp_of_log},
     ("log_softmax", "unfused"): {"p (g / p - c)": vjp_by_division},
     ("log_softmax", "unshifted"): {"through the sum": unshifted_log_softmax},
-    ("logsumexp", "fused"): {"p g": lambda a: probabilities(a.x) * a.g},
+    ("logsumexp", "shifted"): {"p g": lambda m, a: m.r(probabilities(m, a.x) * a.g)},
+    ("logsumexp", "p = exp(x - logsumexp)"): {"p g": exp_of_difference},
     ("logsumexp", "unshifted"): {"through the sum": unshifted_logsumexp},
-    ("cross_entropy", "fused"): {
-        "(T p - t) g": lambda a: (total(a.t) * probabilities(a.x) - a.t) * a.g,
-        "T p g - t g": lambda a: total(a.t * a.g) * probabilities(a.x) - a.t * a.g,
-        "log-softmax of -t g": lambda a: log_softmax_vjp(probabilities(a.x), -(a.t * a.g)),
+    ("cross_entropy", "shifted"): {
+        "(T p - t) G": loss_difference_first,
+        "p T G - t G": loss_products_first,
+        "log-softmax of -t G": loss_as_log_softmax,
     },
-    ("cross_entropy", "unfused"): {"p (-t g / p - c)": loss_by_division},
+    ("cross_entropy", "unfused"): {"p (-t G / p - c)": loss_by_division},
 }
-"""By function and formulation: orders of the same operations."""
+"""By function and tolerance row: orders of the same operations, for the gradient."""
+
+
+OUTPUTS: dict[tuple[str, str], dict[str, Step]] = {
+    ("softmax", "shifted"): {
+        "w / s": lambda m, a: probabilities(m, a.x),
+        "w (1 / s)": by_reciprocal,
+    },
+    ("softmax", "log_softmax"): {"exp(log p)": lambda m, a: m.exp(log_probabilities(m, a.x))},
+    ("softmax", "unshifted"): {"w / s": unshifted_probabilities},
+    ("log_softmax", "shifted"): {"(z - max) - log s": lambda m, a: log_probabilities(m, a.x)},
+    ("log_softmax", "unfused"): {"log(w / s)": lambda m, a: m.log(probabilities(m, a.x))},
+    ("log_softmax", "unshifted"): {"z - log s": lambda m, a: m.r(a.x - m.log(unshifted(m, a.x)[1]))},
+    ("logsumexp", "shifted"): {
+        "max + log s": lambda m, a: m.r(a.x.max(axis=-1, keepdims=True) + m.log(shifted(m, a.x)[2]))
+    },
+    ("logsumexp", "unshifted"): {"log s": lambda m, a: m.log(unshifted(m, a.x)[1])},
+    ("cross_entropy", "shifted"): {"sum t log p": lambda m, a: loss(m, log_probabilities(m, a.x), a.t)},
+    ("cross_entropy", "unfused"): {"sum t log p": lambda m, a: loss(m, m.log(probabilities(m, a.x)), a.t)},
+}
+"""The same for the output."""

@@ -35,7 +35,7 @@ def same(found: np.ndarray, expected: object) -> bool:
     """Equal, NaN for NaN, to within the float64 rounding of ordinary values."""
     values = np.asarray(expected, dtype=np.float64)
     with np.errstate(invalid="ignore"):
-        near = np.abs(found - values) <= 1e-14 * np.abs(values)
+        near = (np.abs(found - values) <= 1e-14 * np.abs(values)) & np.isfinite(values)
     return bool(((found == values) | near | (np.isnan(found) & np.isnan(values))).all())
 
 
