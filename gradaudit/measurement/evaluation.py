@@ -80,7 +80,8 @@ def measure(truth: Truth, evaluation: Evaluation, profile: Profile, upstream: st
     )
     diagnoses: tuple[Diagnosis, ...] = ()
     if best is None or not found.regular:
-        diagnoses = faults.diagnose(truth, profile, _wrong(found, reduced=truth.reduced), key.formulation)
+        suspected = faults.diagnose(truth, profile, _wrong(found, reduced=truth.reduced), key.formulation)
+        diagnoses = tuple(each for each in suspected if _accounts_for(truth, evaluation, profile, each, found))
     quantity = found.gradient.finish(checked)
     return Measurement(
         key=key,
@@ -94,6 +95,18 @@ def measure(truth: Truth, evaluation: Evaluation, profile: Profile, upstream: st
         upstream=upstream,
         captured=evaluation.captured,
     )
+
+
+def _accounts_for(truth: Truth, evaluation: Evaluation, profile: Profile, diagnosis: Diagnosis, found: _Pass) -> bool:
+    """Whether the fault explains the finite values too: each lies within the tolerance of the faulty formulation.
+
+    Without this a flipped sign in a row where the fault may strike would pass for the fault.
+    """
+    if found.explains:
+        return True
+    faulty = ladder.rows(truth.function.name, faults.FORMULATIONS[diagnosis.fault], profile)
+    row = [each for each in faulty if not each.weaker][-1]
+    return _compare(truth, evaluation, row, None).explains
 
 
 def _wrong(found: _Pass, *, reduced: bool) -> faults.WrongRows:

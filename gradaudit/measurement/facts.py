@@ -38,17 +38,8 @@ def facts(truth: Truth) -> InputFacts:
     tally = _Tally()
     sums_outputs = truth.elementwise and truth.units == (None,)
     for found in truth.blocks():
-        rows = found.rows.z.algebra.exponentials(found.rows.z)
-        ordinary = ~found.block.undefined
-        tally.special += int(np.count_nonzero(~ordinary))
-        if found.block.excluded is not None:
-            tally.special += int(np.count_nonzero(found.block.excluded.any(axis=-1)))
-        if not ordinary.any() or rows.n < 2:
-            continue
-        _saturation(tally, rows, ordinary, found.block, form)
-        _conditioning(tally, truth, found, rows, ordinary)
-        if sums_outputs:
-            _cancellation(tally, truth, found, rows, u)
+        with np.errstate(all="ignore"):
+            _count(tally, truth, found, form, sums_outputs=sums_outputs)
     return InputFacts(
         dtype=truth.inputs.dtype,
         scale=truth.inputs.scale,
@@ -71,6 +62,21 @@ def facts(truth: Truth) -> InputFacts:
         offset=tally.offset,
         special_rows=tally.special,
     )
+
+
+def _count(tally: _Tally, truth: Truth, found: BlockTruth, form: formats.Format, *, sums_outputs: bool) -> None:
+    """One block's share; what leaves float64's range on the way counts as infinite."""
+    rows = found.rows.z.algebra.exponentials(found.rows.z)
+    ordinary = ~found.block.undefined
+    tally.special += int(np.count_nonzero(~ordinary))
+    if found.block.excluded is not None:
+        tally.special += int(np.count_nonzero(found.block.excluded.any(axis=-1)))
+    if not ordinary.any() or rows.n < 2:
+        return
+    _saturation(tally, rows, ordinary, found.block, form)
+    _conditioning(tally, truth, found, rows, ordinary)
+    if sums_outputs:
+        _cancellation(tally, truth, found, rows, form.unit_roundoff)
 
 
 def _finite(value: float, otherwise: float) -> float:

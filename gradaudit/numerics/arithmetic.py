@@ -101,7 +101,7 @@ def of_profile(profile: Profile) -> Arithmetic:
     result = formats.get(profile.result or profile.storage)
     narrower = storage.unit_roundoff > compute.unit_roundoff
     # A sum kept in a narrower format than it is accumulated in is rounded once more, and so is its logarithm.
-    stored = max(0.0, statistics.unit_roundoff) if _narrower(statistics, accumulate) else 0.0
+    stored = statistics.unit_roundoff if _narrower(statistics, accumulate) else 0.0
     log_format = max(statistics.unit_roundoff, min(accumulate.unit_roundoff, compute.unit_roundoff))
     return Arithmetic(
         u=compute.unit_roundoff,

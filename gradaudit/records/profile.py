@@ -12,7 +12,7 @@ class Profile:
     `compute` is the format of the operations inside a kernel, `accumulate` that of its sums, `storage` that of
     the arrays which pass between kernels, and `statistics` that in which a row's sum and its logarithm are kept.
     `exp_ulp` and `log_ulp` are the contracts of exp and log in units in the last place of `compute`. `height`
-    names the summation tree: "any" (n - 1), "pairwise" (NumPy), "lanes" (16 partial sums).
+    names the summation tree: "any" (n - 1), "pairwise" (NumPy), "lanes" (at least 8 partial sums).
     `probabilities` tells how the backward of cross entropy forms p: "quotient" (w / s) or "exp_log" (exp of the
     stored log-probability), or that of logsumexp: "exp_lse" (exp of the logit minus the stored result). `flushes`
     is true where subnormal results become zero. `result` is the format of the returned arrays where it is

@@ -26,8 +26,8 @@ TABLE = (
     Policy("a NaN logit in the row", "NaN in every output and gradient of the row", "no number can be right"),
     Policy(
         "a +inf logit in the row",
-        "+inf for logsumexp; else NaN where the logit is +inf, and in a loss; the other outputs and every gradient "
-        "of the row are left open",
+        "+inf for logsumexp; else NaN where the logit is +inf; the other outputs, a loss and every gradient of the "
+        "row are left open",
         "inf - inf has no limit, but the largest of the logits does; beside it p = 0 is as right as NaN",
     ),
     Policy(
@@ -42,8 +42,8 @@ TABLE = (
     Policy("an ignored row with undefined logits", "loss 0; the gradient is left open", "0 * NaN: both are seen"),
     Policy(
         "a mean over no rows, or over weights that add up to 0",
-        "a loss of NaN; the gradient is left open",
-        "0 / 0; some frameworks return NaN gradients, some 0",
+        "a loss of NaN where the losses add up to 0, else left open; the gradient is left open",
+        "0 / 0 is a NaN, x / 0 infinite or a NaN; some frameworks return NaN gradients, some 0",
     ),
     Policy(
         "an exact result beyond the largest finite number of the dtype",
@@ -105,8 +105,9 @@ def apply_to_output(enclosed: Enclosed, block: Block, function: str, targets: np
     if function == "logsumexp":
         mid[block.top_infinite] = np.inf
         mid[block.bottom] = -np.inf
-    elif mid.shape == block.logits.shape and block.top_infinite.any():
-        left_open = block.top_infinite[:, None] & ~block.infinite
+    elif block.top_infinite.any():
+        left_open = block.top_infinite[:, None]
+        left_open = left_open & ~block.infinite if mid.shape == block.logits.shape else left_open
     return Enclosed(mid, enclosed.low, np.where(np.isfinite(mid), enclosed.rad, 0.0), left_open)
 
 

@@ -54,7 +54,7 @@ class Tolerance:
         """The block's rows, sharing the exponentials of the enclosure."""
         with np.errstate(all="ignore"):
             rows = self._lift.rows(truth.block, self.truth.units[0])
-        rows.z.rows = truth.rows.z.algebra.exponentials(truth.rows.z)
+            rows.z.rows = truth.rows.z.algebra.exponentials(truth.rows.z)
         return BlockTolerance(truth, rows)
 
     def output(self, block: BlockTolerance) -> Allowance:

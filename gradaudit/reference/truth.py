@@ -137,14 +137,16 @@ class Truth:
 
     def reduced_output(self) -> Enclosed:
         """The sum or mean of the rows' losses, shape [1, 1]."""
-        if self.undefined_mean:
-            return Enclosed(np.full((1, 1), np.nan), None, np.zeros((1, 1)), None)
         starts = [start for start, _ in self.layout.blocks()]
         # The rows' losses are few beside their gradients: they are kept from whoever walked the blocks first.
         parts = [self._losses[start] if start in self._losses else self.block_at(start).output for start in starts]
         mids = np.concatenate([part.mid.ravel() for part in parts])
-        if not np.isfinite(mids).all():
-            return Enclosed(np.full((1, 1), float(mids.sum())), None, np.zeros((1, 1)), None)
+        left_open = any(part.open is not None and part.open.any() for part in parts)
+        if self.undefined_mean or left_open or not np.isfinite(mids).all():
+            # 0 / 0 is a NaN; of anything else over 0 both a NaN and an infinity are seen.
+            left_open |= self.undefined_mean and bool(np.any(mids != 0.0))
+            due = np.nan if self.undefined_mean or left_open else float(mids.sum())
+            return Enclosed(np.full((1, 1), due), None, np.zeros((1, 1)), np.full((1, 1), left_open))
         if self.rigorous:
             return self.exact_reduced()
         den = self.denominator

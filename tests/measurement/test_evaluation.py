@@ -244,3 +244,15 @@ def test_arb_decides_what_float64_cannot(monkeypatch: pytest.MonkeyPatch) -> Non
     result = measured(found, output, gradient)
     assert asked[0] == [0]
     assert result.output.escalated >= 1
+
+
+def test_a_flipped_sign_is_no_overflow_though_the_row_could_have_had_one() -> None:
+    """At -log p = 95 an unfused float32 chain loses its gradient to infinity; a finite wrong one is another fault."""
+    found = truth("cross_entropy", [[0.0, -95.0]], targets=[1])
+    output, gradient = exact_arrays(found)
+    assert measured(found, output, gradient).explanation.explains
+    result = measured(found, output, -gradient)
+    assert not result.explanation.explains
+    assert result.diagnoses == ()
+    lost = measured(found, output, np.full_like(gradient, np.nan))
+    assert [diagnosis.fault for diagnosis in lost.diagnoses] == ["unfused-logarithm"]

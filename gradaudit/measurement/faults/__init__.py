@@ -8,18 +8,19 @@ from gradaudit.records.measurement import Diagnosis
 from gradaudit.records.profile import Profile
 from gradaudit.reference.truth import Truth
 
-__all__ = ["WrongRows", "diagnose"]
+__all__ = ["FORMULATIONS", "WrongRows", "diagnose"]
 
 HYPOTHESES = (unfused_logarithm.explain, missing_max_shift.explain)
 
 
-OWN_FAULT = {"unfused": "unfused-logarithm", "unshifted": "missing-max-shift"}
-"""The fault that a formulation has by its nature: where it explains everything, nothing else is suspected."""
+FORMULATIONS = {"unfused-logarithm": "unfused", "missing-max-shift": "unshifted"}
+"""The formulation that has a fault by its nature: declared, its own fault alone is suspected where it explains
+everything; undeclared, its tolerance row has to explain what is finite."""
 
 
 def diagnose(truth: Truth, profile: Profile, wrong: WrongRows, formulation: str) -> tuple[Diagnosis, ...]:
     """Every hypothesis that explains all wrong rows of an evaluation that declares `formulation`."""
     attempts = (explain(truth, profile, wrong) for explain in HYPOTHESES)
     found = tuple(diagnosis for diagnosis in attempts if diagnosis is not None)
-    own = tuple(diagnosis for diagnosis in found if diagnosis.fault == OWN_FAULT.get(formulation))
+    own = tuple(diagnosis for diagnosis in found if FORMULATIONS[diagnosis.fault] == formulation)
     return own or found
