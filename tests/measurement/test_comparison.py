@@ -141,6 +141,15 @@ def test_values_of_small_arrays_are_kept_and_of_large_ones_not() -> None:
     assert compared(large[:, 1:], enclosed(large[:, 1:]), 1.0).finish(0).values is not None
 
 
+def test_what_a_wider_row_regains() -> None:
+    """Beyond the strict tolerance, within the wide one, and decided by it: an answer of 0 would not have passed."""
+    exact = enclosed([[1.0, 1.0, 1.0, 1.0]])
+    got, wide = [[1.05, 1.3, 1.3, 1.6]], [[0.5, 0.5, 2.0, 0.5]]
+    strict = np.full((1, 4), 0.1)
+    assert compared(got, exact, wide, strict=strict).regained == 2
+    assert compared(got, exact, wide).regained == 0
+
+
 # ------------------------------------------------------------------------------- what is no finite number
 
 

@@ -100,6 +100,16 @@ def test_a_weaker_precision_is_named() -> None:
     assert result.explanation.rows_tried[-1] == "shifted (float16 inside)"
 
 
+def test_a_coarse_row_does_not_explain_what_it_merely_hides() -> None:
+    """One tiny probability is wrong by its half. bfloat16 inside would hide it at this gap, and decides nothing."""
+    found = truth("softmax", [[0.0, -80.0, 0.5]], upstream=[[1.0, 2.0, -1.0]])
+    output, gradient = exact_arrays(found)
+    output[0, 1] *= 1.5
+    result = measured(found, output, gradient)
+    assert not result.explanation.explains
+    assert "shifted (bfloat16 inside)" in result.explanation.rows_tried
+
+
 def test_what_nothing_explains_is_shown_under_the_declared_row() -> None:
     found = truth("cross_entropy", LOGITS, targets=[2, 0])
     output, gradient = exact_arrays(found)

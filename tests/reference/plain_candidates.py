@@ -16,6 +16,9 @@ import numpy as np
 from gradaudit.numerics import formats
 
 Array = np.ndarray
+SMOOTHING = 0.1
+WEIGHTS = np.array([0.75, 1.0, 1.3], dtype=np.float16)
+"""Label smoothing and class weights of the problems that have them."""
 
 
 class Machine(Protocol):
@@ -95,10 +98,11 @@ class Given:
 
 
 def total(m: Machine, values: Array) -> Array:
-    """One by one."""
+    """One by one; to add 0 rounds nothing."""
     result = values[:, :1]
     for j in range(1, values.shape[1]):
-        result = m.r(result + values[:, j : j + 1])
+        term = values[:, j : j + 1]
+        result = np.where((result == 0.0) | (term == 0.0), result + term, m.r(result + term))
     return result
 
 
@@ -202,11 +206,24 @@ def unshifted_probabilities(m: Machine, a: Given) -> Array:
 
 
 def loss(m: Machine, log_p: Array, t: Array) -> Array:
-    """-sum t log p; 0 log p is 0 and rounds nothing."""
-    return -total(m, np.where(t == 0.0, 0.0, m.r(t * log_p)))
+    """-sum t log p; products with 0 and 1 round nothing."""
+    return -total(m, np.select([t == 0.0, t == 1.0], [np.zeros_like(t), log_p], m.r(t * log_p)))
 
 
 Step = Callable[[Machine, Given], Array]
+
+
+def smoothed(step: Step) -> Step:
+    """The step on smoothed labels: t = R(R(R(q (1 - eps)) + R(eps / C)) w), q one-hot."""
+
+    def on_smoothed(m: Machine, a: Given) -> Array:
+        eps = np.full((1, 1), SMOOTHING)
+        kept, spread = m.r(1.0 - m.r(eps)), m.r(m.r(eps) / a.t.shape[1])
+        t = m.r(m.r(m.r(a.t * kept) + spread) * WEIGHTS.astype(np.float64))
+        return step(m, Given(a.x, a.g, t))
+
+    return on_smoothed
+
 
 GRADIENTS: dict[tuple[str, str], dict[str, Step]] = {
     ("softmax", "shifted"): {"p (g - c)": lambda m, a: softmax_vjp(m, probabilities(m, a.x), a.g)},

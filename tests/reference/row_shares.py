@@ -13,9 +13,22 @@ from gradaudit.reference.ladder import ToleranceRow
 from gradaudit.reference.tolerance import Tolerance
 from gradaudit.reference.truth import Truth
 from tests.measurement.cases import truth
-from tests.reference.plain_candidates import GRADIENTS, OUTPUTS, Adversary, Given, Machine, Rounding, Step
+from tests.reference.plain_candidates import (
+    GRADIENTS,
+    OUTPUTS,
+    SMOOTHING,
+    WEIGHTS,
+    Adversary,
+    Given,
+    Machine,
+    Rounding,
+    Step,
+    smoothed,
+)
 
 U16 = 2.0**-11
+LABELS = "cross_entropy of labels"
+SMOOTHED = "cross_entropy of smoothed labels"
 MACHINES: dict[str, list[Machine]] = {
     "float16": [Rounding("float16")],
     "adversary": [Adversary(U16, 2.0 * U16, seed) for seed in range(8)],
@@ -25,6 +38,12 @@ STEPS: dict[tuple[str, str, str, str], Step] = {
     for quantity, table in (("output", OUTPUTS), ("gradient", GRADIENTS))
     for (function, row), orders in table.items()
     for order, step in orders.items()
+}
+STEPS |= {
+    (quantity, name, row, order): smoothed(step) if name == SMOOTHED else step
+    for name in (LABELS, SMOOTHED)
+    for (quantity, function, row, order), step in STEPS.items()
+    if function == "cross_entropy"
 }
 """By quantity, function, tolerance row and order of the operations."""
 
@@ -68,25 +87,36 @@ def gradient_shares(found: Truth, row: ToleranceRow, got: np.ndarray) -> np.ndar
 
 
 def problem(function: str, seed: int, rows: int = 900, n: int = 3) -> tuple[Truth, Given]:
-    """float16 rows of every spread, random upstream and targets, with the same arrays as float64."""
+    """float16 rows of every spread, random upstream and targets, with the same arrays as float64.
+
+    The targets of cross entropy are probabilities, half of them one-hot; of `LABELS` and `SMOOTHED` class indices
+    with class weights.
+    """
     generator = np.random.default_rng(seed)
     scale = generator.choice([0.3, 1.0, 2.0], (rows, 1))
     logits = (generator.standard_normal((rows, n)) * scale).astype(np.float16)
     wide = function in {"softmax", "log_softmax"}
     upstream = generator.standard_normal((rows, n if wide else 1)).astype(np.float16)
+    labels = generator.integers(0, n, rows)
     mass = generator.dirichlet(np.ones(n), rows).astype(np.float16)
-    mass[::2] = np.eye(n, dtype=np.float16)[generator.integers(0, n, rows)][::2]
+    mass[::2] = np.eye(n, dtype=np.float16)[labels][::2]
+    options: dict[str, object] = {}
+    if function in {LABELS, SMOOTHED}:
+        mass = np.eye(n, dtype=np.float16)[labels]
+        options = {"targets": labels, "weight": WEIGHTS, "label_smoothing": SMOOTHING * (function == SMOOTHED)}
+        mass = mass * WEIGHTS if function == LABELS else mass
+    elif function == "cross_entropy":
+        options = {"targets": mass.astype(np.float64)}
     given = Given(*(part.astype(np.float64) for part in (logits, upstream, mass)))
-    targets = given.t if function == "cross_entropy" else None
-    found = truth(function, logits, "float16", targets=targets, upstream=upstream if wide else upstream[:, 0])
-    return found, given
+    name = function.partition(" ")[0]
+    return truth(name, logits, "float16", upstream=upstream if wide else upstream[:, 0], **options), given
 
 
 @cache
 def worst_share(quantity: str, function: str, row: str, order: str, machine: str) -> float:
     """The largest share of its row that one order of the operations takes on a kind of machine."""
     found, given = problem(function, seed=31)
-    admitting = declared_row(function, row, profile("float16"))
+    admitting = declared_row(found.function.name, row, profile("float16"))
     worst = 0.0
     for each in MACHINES[machine]:
         with np.errstate(all="ignore"):

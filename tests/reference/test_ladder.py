@@ -127,3 +127,20 @@ def test_what_a_step_changes() -> None:
     assert statistics == replace(profile, statistics="float16")
     assert sums == replace(profile, statistics="float16", accumulate="float16", reduction="float16")
     assert inside == replace(sums, compute="float16")
+
+
+def test_rows_without_a_wider_format_inside_are_coarse() -> None:
+    rows = ladder.rows("softmax", "fused", torch_backend.profile("softmax", "fused", "float16"))
+    assert {row.precision: row.coarse for row in rows} == {
+        "declared": False,
+        "float16 row statistics": False,
+        "float16 sums": False,
+        "float16 inside": True,
+        "subnormals flushed to 0": False,
+        "bfloat16 inside": True,
+    }
+
+
+def test_a_candidate_that_declares_to_flush_is_not_tried_for_it() -> None:
+    flushing = Profile("float32", "float32", "float32", "float32", flushes=True)
+    assert "subnormals flushed to 0" not in [precision for _, precision in found(flushing)]
