@@ -25,7 +25,10 @@ def pairwise(n: int) -> int:
 
 
 def lanes(n: int) -> int:
-    """Height of a sum kept in at least 8 vector lanes, whose tail is added lane by lane or one by one."""
+    """Height of a sum kept in vector lanes that are joined as a tree.
+
+    There are 8 to 32 lanes and at least one term for each of 8; the tail is added to the lanes, or one by one to 8.
+    """
     return min(any_order(n), -(-n // 8) + 4 + (n % 8 if n > 8 else 0))
 
 
