@@ -46,6 +46,7 @@ class Arithmetic:
     that is narrower than the kernel's own arithmetic, else 0. `u_exponential`, `eta_exponential`: rounding of the
     exponentials before they are divided by their sum, where they are stored meanwhile. `u_reduction`: unit roundoff
     of sums over rows. `u_result`, `eta_result`: one more rounding of what is returned, else 0.
+    `largest`: the largest number that an intermediate result may be.
     """
 
     u: float
@@ -62,6 +63,7 @@ class Arithmetic:
     u_reduction: float
     u_result: float
     eta_result: float
+    largest: float
     height: Callable[[int], int]
 
     @property
@@ -90,6 +92,7 @@ FLOAT64 = Arithmetic(
     u_reduction=2.0**-53,
     u_result=0.0,
     eta_result=0.0,
+    largest=formats.get("float64").largest,
     height=any_order,
 )
 """The enclosure's own arithmetic: IEEE double, exp and log within 2 units in the last place, sums in any order."""
@@ -122,6 +125,7 @@ def of_profile(profile: Profile) -> Arithmetic:
         u_reduction=formats.get(profile.reduction or profile.accumulate).unit_roundoff,
         u_result=result.unit_roundoff if _narrower(result, storage) else 0.0,
         eta_result=result.smallest_subnormal if _narrower(result, storage) else 0.0,
+        largest=min(compute.largest, storage.largest),
         height=HEIGHTS[profile.height],
     )
 

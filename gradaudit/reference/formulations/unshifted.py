@@ -6,7 +6,6 @@ from __future__ import annotations
 import numpy as np
 
 from gradaudit.functions.rows import Rows
-from gradaudit.numerics import formats
 from gradaudit.numerics.ball import Ball, BallAlgebra
 from gradaudit.numerics.bounds import growth, phi
 from gradaudit.reference.formulations.program import Program
@@ -30,10 +29,8 @@ def _weights_error(m: BallAlgebra, z: Ball) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _log_largest(m: BallAlgebra) -> float:
-    """log of the largest number of the format that exp is stored in."""
-    eta = m.arithmetic.eta_operation
-    form = next((f for f in formats.FORMATS.values() if f.smallest_subnormal == eta), formats.FORMATS["float32"])
-    return float(np.log(form.largest))
+    """From there on exp overflows."""
+    return float(np.log(m.arithmetic.largest))
 
 
 def quotient(m: BallAlgebra, rows: Rows[Ball]) -> Ball:
