@@ -64,16 +64,24 @@ def requested(arguments: Sequence[str]) -> tuple[tuple[str, Path], ...]:
 
 
 def write_file(text: str, path: Path) -> None:
-    """Put `text` (UTF-8) at `path` as a whole or not at all: a temporary file beside it takes its place."""
+    """Put `text` (UTF-8) at `path` as a whole or not at all: a temporary file beside it takes its place.
+
+    Links are followed; what is no regular file (a device, a pipe) is written to and stays what it is.
+    """
     try:
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        place = path.resolve()
+        if place.exists() and not place.is_file():
+            with place.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as stream:
+                stream.write(text)
+            return
+        descriptor, temporary = tempfile.mkstemp(dir=place.parent, prefix=f".{path.name}.")
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as stream:
                 stream.write(text)
                 stream.flush()
                 os.fsync(stream.fileno())
-            os.chmod(temporary, _mode(path))  # noqa: PTH101 - mkstemp hands out strings
-            os.replace(temporary, path)  # noqa: PTH105
+            os.chmod(temporary, _mode(place))  # noqa: PTH101 - mkstemp hands out strings
+            os.replace(temporary, place)  # noqa: PTH105
         except BaseException:
             os.unlink(temporary)  # noqa: PTH108
             raise

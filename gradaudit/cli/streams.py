@@ -13,7 +13,14 @@ ColorSystem = Literal["standard", "256", "truecolor"]
 
 
 def use_utf8() -> None:
-    """UTF-8 and `\\n` on both streams, whatever the locale; what cannot be encoded is escaped."""
+    """UTF-8 and `\\n` on both streams, whatever the locale; what cannot be encoded is escaped.
+
+    Python has no stream at all where the caller closed its descriptor (`>&-`): what is written then goes nowhere.
+    """
+    if sys.stdout is None:
+        sys.stdout = _nowhere()
+    if sys.stderr is None:
+        sys.stderr = _nowhere()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")
@@ -72,6 +79,10 @@ def page_width() -> int:
     import shutil
 
     return shutil.get_terminal_size((80, 24)).columns
+
+
+def _nowhere() -> TextIO:
+    return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123 - it stays open as long as the process
 
 
 def _discard_output() -> None:

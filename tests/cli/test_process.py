@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import jsonschema
 import pytest
@@ -162,3 +163,19 @@ def test_rules_as_json_is_ascii_and_parses(process):
     outcome = process("rules", "--output-format", "json")
     assert outcome.out.isascii()
     assert json.loads(outcome.out)
+
+
+def test_a_link_is_followed_and_a_device_stays_one(process, tmp_path):
+    (tmp_path / "real.json").write_text("old")
+    (tmp_path / "link.json").symlink_to(tmp_path / "real.json")
+    case = ["--logits", "0.1, 2", "--function", "softmax", "--backend", "numpy"]
+    reports = ["--report", f"json={tmp_path / 'link.json'}", "--report", "json=/dev/null"]
+    assert process("check", *case, *reports).status == 0
+    assert (tmp_path / "link.json").is_symlink()
+    assert (tmp_path / "real.json").read_text().startswith("{")
+    assert not Path("/dev/null").is_file()
+
+
+def test_a_closed_standard_output_is_no_finding():
+    done = subprocess.run(["sh", "-c", f"{SCRIPT} rules >&-"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

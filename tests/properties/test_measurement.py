@@ -36,7 +36,7 @@ def test_numpy_is_never_accused() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_no_backend_is_ever_accused(backend: str) -> None:
-    run(never_accused(backend), 3000)
+    run(never_accused(backend), 1500)
 
 
 @pytest.mark.slow
@@ -94,7 +94,7 @@ def test_one_wrong_element_is_always_found(lie: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("lie", LIES)
 def test_one_wrong_element_is_always_found_in_many_cases(lie: str) -> None:
-    run(accused_of(lie), 1000)
+    run(accused_of(lie), 500)
 
 
 def test_a_lie_that_is_granted_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,11 +40,14 @@ def explain(truth: Truth, profile: Profile, wrong: WrongRows) -> Diagnosis | Non
         if not certain <= wrong.gradient_non_finite:
             continue
         row = max(affected or possible, key=lambda r: float(rows.deepest[r]))
+        # The target's own probability is what the loss is about; another class may be the one that vanished.
+        own = float(rows.target[row])
+        depth = own if own > overflow - float(moved[row]) else float(rows.deepest[row])
         return Diagnosis(
             "unfused-logarithm",
             (
                 ("row", int(row)),
-                ("minus_log_p", float(rows.deepest[row])),
+                ("minus_log_p", depth),
                 ("inverse_overflows_at", overflow),
                 ("probability_vanishes_at", vanish),
                 ("format", form.name),
