@@ -7,23 +7,35 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from gradaudit.records.location import Location
+from gradaudit.records.expression import Expression
+from gradaudit.records.location import COMMAND_LINE, Location
+from gradaudit.records.subject import Subject
 
 if TYPE_CHECKING:
     import numpy as np
-
-COMMAND_LINE = Location("<command line>")
 
 DEFAULT_BACKENDS = ("numpy", "torch", "onnxruntime")
 """The backends of a case that names none and has no subjects."""
 
 
+SELF = "self"
+"""The function of a case whose subjects are audited against their own forward."""
+
+FORMULA = "formula"
+"""The function of a case whose mathematics is an expression of the user's."""
+
+
 @dataclass(frozen=True, slots=True)
 class FunctionCall:
-    """The true mathematics, by registered name and validated parameters (every default filled in)."""
+    """The true mathematics, by registered name and validated parameters (every default filled in).
+
+    `expression` is the graph of a formula; the name is then "formula". The name SELF says that there is no truth at
+    hand: the gradient is audited against the subject's own forward.
+    """
 
     name: str
     parameters: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+    expression: Expression | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,7 +119,9 @@ class Case:
 
     `shape` is the shape of the logits as given; a one-dimensional one stands for a single row, and `axis` holds
     the normalised (non-negative, ascending) class axes. `backends`, `formulations`, `dtypes` and `scale` span
-    the matrix of evaluations; `backends_named` tells those that the user named from the default ones.
+    the matrix of evaluations; `backends_named` tells those that the user named from the default ones. `subjects` are
+    the user's own functions. `probes` names the inputs that are added for them, and `derivatives: 2` audits the
+    second order too.
     """
 
     name: str
@@ -127,3 +141,6 @@ class Case:
     ignore: tuple[str, ...] = ()
     source: Location = COMMAND_LINE
     base_directory: str = "."
+    subjects: tuple[Subject, ...] = ()
+    probes: tuple[str, ...] = ()
+    derivatives: int = 1

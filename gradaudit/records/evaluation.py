@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -28,6 +30,9 @@ class Evaluation:
     `output` is what forward returned (loss or probabilities) in its own dtype. Either `gradient` (the shape of
     the logits) or `jacobian` (shape [outputs of a row, *logits.shape]) is present, in their own dtypes.
     `seconds` is the time of forward and backward in the worker; `captured` what the subject printed.
+    `experiments` holds the arrays of further runs by name (a second call, a second backward, ...), and `notes` facts
+    that are no arrays (what was mutated, where the subject is defined), both described in
+    `gradaudit.backends.interface`.
     """
 
     key: EvaluationKey
@@ -36,6 +41,8 @@ class Evaluation:
     jacobian: np.ndarray | None
     seconds: float
     captured: str = ""
+    experiments: Mapping[str, np.ndarray] = field(default_factory=lambda: MappingProxyType({}))
+    notes: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
 
 
 FAILURE_KINDS = ("crashed", "timed_out", "missing", "out_of_memory", "raised", "unsupported")

@@ -19,6 +19,11 @@ class Inputs:
     case is a single row (then one). `targets` is int64 without the class axes, or has the logits' shape and the
     candidate's dtype, or is None. `upstream` has the shape of the function's output and the candidate's dtype,
     and is None where `per_output` is true. `weight` (one entry per class) has the candidate's dtype.
+    `probe` names the probe that these inputs are, if any. `reading` says what `logits` holds: "logits", or
+    "probabilities" or "log_probabilities" that a subject is fed and audited at. `layout` is how the logits lie in the
+    subject's memory ("contiguous", "transposed" or "strided") and `upstream_layout` how the upstream gradient does
+    ("contiguous", "expanded" or "strided"). `special` marks a probe of special values, where a difference is a
+    matter of policy, and `expects_error` one that the subject should refuse.
     """
 
     function: FunctionCall
@@ -30,3 +35,9 @@ class Inputs:
     upstream: np.ndarray | None
     per_output: bool
     weight: np.ndarray | None
+    probe: str | None = None
+    reading: str = "logits"
+    layout: str = "contiguous"
+    upstream_layout: str = "contiguous"
+    special: bool = False
+    expects_error: bool = False

@@ -16,3 +16,7 @@ class Location:
     def __str__(self) -> str:
         parts = [self.path, *(str(part) for part in (self.line, self.column) if part is not None)]
         return ":".join(parts)
+
+
+COMMAND_LINE = Location("<command line>")
+"""Where something stands that was asked for by flags or by the Python API."""

@@ -127,6 +127,50 @@ class Diagnosis:
     evidence: tuple[tuple[str, float | int | str], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class NamedFault:
+    """A fault class that explains every element of every evaluation of a subject at one dtype.
+
+    `fault` is the name of the rule it belongs to ("mean-denominator"); `statement` says what was found, with the
+    numbers ("gradient = reference x 0.714286 = 5/7: the mean also counts the 2 ignored rows"), `advice` what to do
+    about it. `key` is the evaluation that shows it best. `alternatives` are statements of other faults that explain
+    the same, each with the name of a probe that would tell them apart.
+    """
+
+    fault: str
+    key: EvaluationKey
+    statement: str
+    advice: str
+    evidence: tuple[tuple[str, float | int | str], ...]
+    alternatives: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Breach:
+    """Something a subject does that a function must not: `fault` is the name of a rule of the family CON."""
+
+    fault: str
+    key: EvaluationKey
+    statement: str
+    evidence: tuple[tuple[str, float | int | str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """Which fault classes the inputs of a subject at one dtype could expose, by planting each of them.
+
+    `own` are exposed by the case's own inputs, `probes` only by probes, `hidden` by none. `named` are those that the
+    audit would also name (None: it was not tried, for that takes `--prove`).
+    """
+
+    subject: str
+    dtype: str
+    own: tuple[str, ...]
+    probes: tuple[str, ...]
+    hidden: tuple[str, ...]
+    named: tuple[str, ...] | None = None
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Measurement:
     """One evaluation, measured. Exactly one of `gradient` and `jacobian` is present."""
@@ -141,6 +185,7 @@ class Measurement:
     seconds: float
     upstream: str
     captured: str = ""
+    special_probe: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,9 +226,16 @@ class InputFacts:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MeasuredCase:
-    """Everything that is known of a case before it is judged."""
+    """Everything that is known of a case before it is judged.
+
+    `measurements` and `failures` hold one entry for each evaluation, those of probes included. `faults`, `breaches`
+    and `exposures` are about subjects.
+    """
 
     case: Case
     facts: tuple[InputFacts, ...]
     measurements: tuple[Measurement, ...]
     failures: tuple[EvaluationFailure, ...]
+    faults: tuple[NamedFault, ...] = ()
+    breaches: tuple[Breach, ...] = ()
+    exposures: tuple[Exposure, ...] = ()

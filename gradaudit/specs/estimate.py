@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from math import prod
 
 from gradaudit.errors import FlagError, RequestError, SpecError
-from gradaudit.records.case import COMMAND_LINE, Case, FileArray, InlineArray, RandomArray
+from gradaudit.records.case import Case, FileArray, InlineArray, RandomArray
+from gradaudit.records.location import COMMAND_LINE
 from gradaudit.specs import shapes
 from gradaudit.specs.wording import shape_text
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from gradaudit.errors import FlagError
-from gradaudit.records.case import COMMAND_LINE, Case
+from gradaudit.records.case import Case
+from gradaudit.records.location import COMMAND_LINE
 from gradaudit.specs.draft import Codes, Context
 from gradaudit.specs.flag_table import FLAGS, Flag, given_as, parsed
 from gradaudit.specs.loading import build_case

@@ -1,0 +1,45 @@
+"""A user's own loss or activation, which an audit runs beside the backends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from gradaudit.records.location import COMMAND_LINE, Location
+
+INPUTS = ("logits", "probabilities", "log_probabilities")
+"""What a subject may be fed: the case's logits, or their softmax or log-softmax rounded once to the dtype."""
+
+CUSTOM = "custom"
+"""The formulation of a subject that claims none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Something callable, and how to get at it.
+
+    `target` is "module:attr" or "path.py:attr"; `backend` names the framework it is written in. A class is
+    constructed with `kwargs`, a function gets them bound, and with `factory` it is called with them first; a value
+    {"tensor": [...]} stands for a tensor. `input` is one of INPUTS. `targets` is "as_given", or "one_hot" where class
+    indices are to arrive as one-hot rows of the logits' shape. `profile` holds what the author claims (compute,
+    accumulate, storage, formulation). `autocast` names the dtype of torch's autocast, if any. `live` is the callable
+    itself where it was handed over by the Python API; it then runs in the caller's process.
+    """
+
+    name: str
+    backend: str
+    target: str
+    kwargs: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+    factory: bool = False
+    input: str = "logits"
+    targets: str = "as_given"
+    profile: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    autocast: str | None = None
+    location: Location = COMMAND_LINE
+    live: object | None = None
+
+    @property
+    def formulation(self) -> str:
+        """The formulation that the author claims, or CUSTOM."""
+        return self.profile.get("formulation", CUSTOM)
