@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from gradaudit import __version__
-from gradaudit.records.case import Case
+from gradaudit.records.case import SELF, Case
 from gradaudit.records.evaluation import BackendState, Evaluation, EvaluationFailure, EvaluationKey
 from gradaudit.records.report import CaseReport, Environment, Report
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
+    from gradaudit.measurement.audited import Audited
+    from gradaudit.records.inputs import Inputs
     from gradaudit.records.measurement import InputFacts, Measurement
+    from gradaudit.records.subject import Subject
     from gradaudit.reference.truth import Truth
+    from gradaudit.specs.plan import Plan, PlannedInputs
     from gradaudit.workers.pool import Pool
 
 INTERRUPTED = 130
@@ -31,7 +35,8 @@ AHEAD = 2
 @dataclass(frozen=True, slots=True)
 class Settings:
     """How an audit is run. `timeout` is in seconds for each evaluation, `max_memory` in bytes for each worker;
-    `jobs` limits how many workers compute at once, `threads` how many threads each framework may use."""
+    `jobs` limits how many workers compute at once, `threads` how many threads each framework may use. `prove` plants
+    every fault class into a copy of the truth, to count how many this very audit would catch."""
 
     seed: int = 0
     timeout: float = 60.0
@@ -41,54 +46,8 @@ class Settings:
     select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     fail_on: str = "error"
+    prove: bool = False
     command: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedInputs:
-    """One set of inputs of a case, and every evaluation that is made of it."""
-
-    case: Case
-    dtype: str
-    scale: float
-    keys: tuple[EvaluationKey, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What will be evaluated, in order."""
-
-    cases: tuple[Case, ...]
-    inputs: tuple[PlannedInputs, ...]
-
-    @property
-    def evaluations(self) -> int:
-        """Number of evaluations."""
-        return sum(len(planned.keys) for planned in self.inputs)
-
-    @property
-    def backends(self) -> tuple[str, ...]:
-        """The backends that take part, each once."""
-        return tuple(dict.fromkeys(name for case in self.cases for name in case.backends))
-
-    def describe(self) -> list[str]:
-        """The plan in lines of text: each case, its evaluations and what they hold."""
-        from gradaudit.specs.estimate import estimate, size_text
-
-        lines = []
-        for case in self.cases:
-            needed = estimate(case)
-            lines.append(
-                f"{case.name} ({case.source}): {case.function.name}, logits {list(case.shape)}, "
-                f"{needed.evaluations} evaluations, {size_text(needed.per_evaluation)} each at most"
-            )
-            for planned in self.inputs:
-                if planned.case is case:
-                    lines += [
-                        f"  {key.backend} {key.formulation} {key.dtype} scale {key.scale:g}" for key in planned.keys
-                    ]
-        lines.append(f"{self.evaluations} evaluations of {len(self.cases)} cases; nothing was started")
-        return lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,26 +63,10 @@ Progress = Callable[[ProgressEvent], None]
 
 
 def plan(cases: tuple[Case, ...], settings: Settings) -> Plan:
-    """Span each case's matrix; raises RequestError where an evaluation would not fit into memory."""
-    from gradaudit.specs import estimate
+    """What an audit of the cases will evaluate; raises RequestError where an evaluation would not fit into memory."""
+    from gradaudit.specs.plan import plan as planned
 
-    estimate.require_memory(cases, settings.max_memory or estimate.DEFAULT_LIMIT)
-    planned = tuple(
-        PlannedInputs(
-            case,
-            dtype,
-            scale,
-            tuple(
-                EvaluationKey(backend, backend, formulation, dtype, scale)
-                for formulation in case.formulations
-                for backend in case.backends
-            ),
-        )
-        for case in cases
-        for dtype in case.dtypes
-        for scale in case.scale
-    )
-    return Plan(cases, planned)
+    return planned(cases, settings.max_memory)
 
 
 def audit(
@@ -143,12 +86,11 @@ def audit(
     measured: dict[str, _Measured] = {}
     interrupted, done = False, 0
     try:
-        for group in _evaluated(planned, settings, pool):
-            known = measured.setdefault(_identity(group.planned.case), _Measured())
-            for key in _measure(group, known):
+        for group in _evaluated(planned, measured, settings, pool):
+            for key in _measure(group, measured[_identity(group.planned.case)]):
                 done += 1
                 if progress is not None:
-                    text = f"{group.planned.case.name}: {key.backend} {key.formulation} {key.dtype}"
+                    text = f"{group.planned.case.name}: {key.subject} {key.probe or key.formulation} {key.dtype}"
                     progress(ProgressEvent(done, planned.evaluations, text))
     except KeyboardInterrupt:
         interrupted = True
@@ -178,64 +120,144 @@ def backend_states(settings: Settings) -> tuple[BackendState, ...]:
 
 @dataclass(slots=True)
 class _Evaluated:
-    """A set of inputs on its way: its exact results, and a promise for each evaluation."""
+    """A set of inputs on its way: its exact results, and a promise for each evaluation. `truth` is the text of an
+    error where the auditor's own check of them failed."""
 
     planned: PlannedInputs
-    truth: Truth
-    pending: list[Future[Evaluation | EvaluationFailure]]
+    inputs: Inputs
+    truth: Truth | str | None
+    pending: list[tuple[EvaluationKey, Future[Evaluation | EvaluationFailure]]]
 
 
 @dataclass(slots=True)
 class _Measured:
-    """What is known of a case so far."""
+    """What is known of a case so far. `audited` holds what its subjects returned, and `given_up` the subjects that
+    are asked no more."""
 
     facts: list[InputFacts] = field(default_factory=list)
     measurements: list[Measurement] = field(default_factory=list)
     failures: list[EvaluationFailure] = field(default_factory=list)
+    audited: dict[tuple[str, str], list[Audited]] = field(default_factory=dict)
+    given_up: set[str] = field(default_factory=set)
 
 
-def _evaluated(plan: Plan, settings: Settings, pool: Pool) -> Iterator[_Evaluated]:
+def _evaluated(
+    plan: Plan, measured: dict[str, _Measured], settings: Settings, pool: Pool
+) -> Iterator[_Evaluated]:
     """Every set of inputs with its evaluations under way, a few ahead of the one that is yielded."""
     waiting: list[_Evaluated] = []
     for planned in plan.inputs:
-        waiting.append(_begun(planned, settings, pool))
+        known = measured.setdefault(_identity(planned.case), _Measured())
+        begun = _begun(planned, known, settings, pool)
+        if begun is not None:
+            waiting.append(begun)
         if len(waiting) > AHEAD:
             yield waiting.pop(0)
     yield from waiting
 
 
-def _begun(planned: PlannedInputs, settings: Settings, pool: Pool) -> _Evaluated:
-    """Make the inputs, hand them to the workers, and compute the exact results meanwhile."""
+def _begun(planned: PlannedInputs, known: _Measured, settings: Settings, pool: Pool) -> _Evaluated | None:
+    """Make the inputs, hand them to the workers, and compute the exact results meanwhile.
+
+    None where all who would be asked are given up.
+    """
+    from gradaudit.specs.plan import materialised
+
+    keys = [key for key in planned.keys if planned.probe is None or key.subject not in known.given_up]
+    if not keys:
+        return None
+    inputs = materialised(planned, settings.seed, pool.draw)
+    experiments = _has_experiments(planned)
+    pending = []
+    for key in keys:
+        subject = planned.subject(key)
+        contract = subject is not None and experiments
+        pending.append((key, pool.submit(key, inputs, subject, experiments=contract)))
+    return _Evaluated(planned, inputs, _truth(inputs), pending)
+
+
+def _has_experiments(planned: PlannedInputs) -> bool:
+    """Subjects are tried as functions on the case's own inputs, and on the first probe."""
+    case = planned.case
+    return (planned.probe is None and planned.scale == case.scale[0]) or planned.probe in case.probes[:1]
+
+
+def _truth(inputs: Inputs) -> Truth | str | None:
+    """The exact results; the text of the error where they do not stand their own check; None where there are none."""
+    from gradaudit.errors import AuditError
     from gradaudit.measurement.spot_check import spot_check
     from gradaudit.reference.truth import Truth
-    from gradaudit.specs.materialise import materialise
 
-    inputs = materialise(planned.case, planned.dtype, planned.scale, settings.seed, pool.draw)
-    pending = [pool.submit(key, inputs) for key in planned.keys]
-    truth = Truth(inputs)
-    truth.prepare()
-    spot_check(truth)
-    return _Evaluated(planned, truth, pending)
+    if inputs.expects_error or inputs.function.name == SELF:
+        return None
+    try:
+        truth = Truth(inputs)
+        truth.prepare()
+        spot_check(truth)
+    except AuditError as error:
+        return str(error)
+    return truth
 
 
 def _measure(group: _Evaluated, known: _Measured) -> Iterator[EvaluationKey]:
     """Measure the evaluations of one set of inputs as they come in, in the plan's order."""
+    planned, truth = group.planned, group.truth
+    if planned.probe is None and planned.reading == "logits" and truth is not None and not isinstance(truth, str):
+        from gradaudit.measurement.facts import facts
+
+        known.facts.append(facts(truth))
+    for key, promise in group.pending:
+        result = promise.result()
+        subject = planned.subject(key)
+        if isinstance(truth, str) and isinstance(result, Evaluation):
+            result = EvaluationFailure(key, "raised", truth)
+        if isinstance(result, EvaluationFailure):
+            _note_failure(group, result, subject, known)
+        elif subject is None:
+            known.measurements.append(_of_backend(planned.case, truth, key, result))
+        else:
+            _note_subject(group, subject, result, known)
+        yield key
+
+
+def _of_backend(case: Case, truth: Truth | str | None, key: EvaluationKey, result: Evaluation) -> Measurement:
     from gradaudit.backends import registry
     from gradaudit.measurement.evaluation import measure
-    from gradaudit.measurement.facts import facts
 
-    case = group.planned.case
-    known.facts.append(facts(group.truth))
-    for key, promise in zip(group.planned.keys, group.pending, strict=True):
-        result = promise.result()
-        if isinstance(result, EvaluationFailure):
-            known.failures.append(result)
-        else:
-            last = case.axis == tuple(range(len(case.shape) - len(case.axis), len(case.shape)))
-            declare = registry.get(key.backend).profile
-            profile = declare(case.function.name, key.formulation, key.dtype, classes_last=last)
-            known.measurements.append(measure(group.truth, result, profile, case.upstream.kind))
-        yield key
+    assert truth is not None
+    assert not isinstance(truth, str)
+    last = case.axis == tuple(range(len(case.shape) - len(case.axis), len(case.shape)))
+    declare = registry.get(key.backend).profile
+    profile = declare(case.function.name, key.formulation, key.dtype, classes_last=last)
+    return measure(truth, result, profile, case.upstream.kind)
+
+
+def _note_failure(
+    group: _Evaluated, failure: EvaluationFailure, subject: Subject | None, known: _Measured
+) -> None:
+    """A subject that refuses an extra input has said so; one that died there is asked no more."""
+    if subject is None:
+        known.failures.append(failure)
+        return
+    probed = group.planned.probe is not None
+    if probed and group.inputs.expects_error and failure.kind == "raised":
+        return
+    if failure.key.subject in known.given_up and probed:
+        return
+    if not probed or failure.kind not in {"raised", "unsupported"}:
+        known.given_up.add(failure.key.subject)
+    if probed and failure.kind == "raised":
+        failure = replace(failure, kind="refused")
+    known.failures.append(failure)
+
+
+def _note_subject(group: _Evaluated, subject: Subject, result: Evaluation, known: _Measured) -> None:
+    from gradaudit.measurement.subjects import audited
+
+    entry = audited(group.inputs, group.truth, subject, result, group.planned.case.upstream.kind)
+    known.audited.setdefault((subject.name, result.key.dtype), []).append(entry)
+    if entry.measurement is not None:
+        known.measurements.append(entry.measurement)
 
 
 def _identity(case: Case) -> str:
@@ -243,12 +265,32 @@ def _identity(case: Case) -> str:
 
 
 def _judged(case: Case, known: _Measured, settings: Settings) -> CaseReport:
+    from gradaudit.measurement.subjects import Conclusions, concluded
     from gradaudit.records.measurement import MeasuredCase
     from gradaudit.rules.judge import judge
 
-    measured = MeasuredCase(case, tuple(known.facts), tuple(known.measurements), tuple(known.failures))
+    subjects = concluded(case, known.audited, prove=settings.prove) if known.audited else Conclusions()
+    measured = MeasuredCase(
+        case,
+        tuple(known.facts),
+        tuple(known.measurements),
+        tuple(known.failures),
+        subjects.faults,
+        subjects.breaches,
+        subjects.exposures,
+    )
     findings, missing = judge(measured, settings.select, settings.ignore)
-    return CaseReport(case, measured.facts, measured.measurements, measured.failures, findings, missing)
+    return CaseReport(
+        case,
+        measured.facts,
+        measured.measurements,
+        measured.failures,
+        findings,
+        missing,
+        measured.faults,
+        measured.breaches,
+        measured.exposures,
+    )
 
 
 def _report(

@@ -47,15 +47,22 @@ class _Pass:
         return self.output.non_finite == 0 and self.gradient.non_finite == 0
 
 
-def measure(truth: Truth, evaluation: Evaluation, profile: Profile, upstream: str) -> Measurement:
+def measure(
+    truth: Truth,
+    evaluation: Evaluation,
+    profile: Profile,
+    upstream: str,
+    rows: tuple[ToleranceRow, ...] | None = None,
+) -> Measurement:
     """Measure one evaluation against the exact results of its inputs.
 
-    The rows of :mod:`gradaudit.reference.ladder` are tried strictest first; if none explains every element, the
-    errors are given under the declared formulation's own row.
+    The `rows`, by default those of :mod:`gradaudit.reference.ladder`, are tried strictest first; if none explains
+    every element, the errors are given under the last one of the declared precision.
     """
     checked = spot_check(truth)
     key = evaluation.key
-    rows = ladder.rows(truth.function.name, key.formulation, profile)
+    if rows is None:
+        rows = ladder.rows(truth.function.name, key.formulation, profile)
     tried: list[str] = []
     declared: _Pass | None = None
     best: _Pass | None = None

@@ -45,12 +45,13 @@ class Evaluation:
     notes: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
 
 
-FAILURE_KINDS = ("crashed", "timed_out", "missing", "out_of_memory", "raised", "unsupported")
+FAILURE_KINDS = ("crashed", "timed_out", "missing", "out_of_memory", "raised", "unsupported", "refused")
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluationFailure:
-    """Why an evaluation returned nothing. `kind` is one of FAILURE_KINDS; "unsupported" counts as skipped."""
+    """Why an evaluation returned nothing. `kind` is one of FAILURE_KINDS; "unsupported" counts as skipped, and so
+    does "refused": a subject raised on a probe, though it may have taken the case's own inputs."""
 
     key: EvaluationKey
     kind: str

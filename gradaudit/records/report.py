@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from gradaudit.records.case import Case, Expectation
 from gradaudit.records.evaluation import BackendState, EvaluationFailure
 from gradaudit.records.finding import Finding, RuleSummary
-from gradaudit.records.measurement import InputFacts, Measurement
+from gradaudit.records.measurement import Breach, Exposure, InputFacts, Measurement, NamedFault
 
 SCHEMA_VERSION = 1
 
@@ -34,6 +34,9 @@ class CaseReport:
     failures: tuple[EvaluationFailure, ...]
     findings: tuple[Finding, ...]
     missing: tuple[Expectation, ...]
+    faults: tuple[NamedFault, ...] = ()
+    breaches: tuple[Breach, ...] = ()
+    exposures: tuple[Exposure, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -37,7 +37,7 @@ def status(item: Measurement | EvaluationFailure) -> str:
     """ "evaluated", "failed", or "skipped" where the subject has no such evaluation to offer."""
     if isinstance(item, Measurement):
         return "evaluated"
-    return "skipped" if item.kind == "unsupported" else "failed"
+    return "skipped" if item.kind in {"unsupported", "refused"} else "failed"
 
 
 @dataclass(frozen=True, slots=True)

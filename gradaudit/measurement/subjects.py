@@ -1,0 +1,66 @@
+"""The subjects of a case: each evaluation measured, then all evaluations of a subject read together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from gradaudit.backends import claimed
+from gradaudit.measurement import contract, power
+from gradaudit.measurement.audited import Audited
+from gradaudit.measurement.diagnosis import diagnose
+from gradaudit.measurement.evaluation import measure
+from gradaudit.records.case import Case
+from gradaudit.records.evaluation import Evaluation
+from gradaudit.records.inputs import Inputs
+from gradaudit.records.measurement import Breach, Exposure, NamedFault
+from gradaudit.records.subject import Subject
+from gradaudit.reference import admissible
+from gradaudit.reference.truth import Truth
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusions:
+    """What all evaluations of a case's subjects say together."""
+
+    faults: tuple[NamedFault, ...] = ()
+    breaches: tuple[Breach, ...] = ()
+    exposures: tuple[Exposure, ...] = ()
+
+
+def audited(inputs: Inputs, truth: Truth | None, subject: Subject, result: Evaluation, upstream: str) -> Audited:
+    """One evaluation against the exact results of its inputs, under the admissible formulations."""
+    if truth is None or not _fits(truth, inputs, result):
+        return Audited(inputs, truth, result, None)
+    profile = claimed.profile_of(subject, inputs.dtype)
+    rows = admissible.rows(inputs.function, profile)
+    measurement = measure(truth, result, profile, "values" if inputs.probe else upstream, rows)
+    return Audited(inputs, truth, result, replace(measurement, special_probe=inputs.special))
+
+
+def concluded(
+    case: Case, evaluations: Mapping[tuple[str, str], Sequence[Audited]], *, prove: bool = False
+) -> Conclusions:
+    """The named faults, breaches and exposures of every subject at every dtype."""
+    faults: list[NamedFault] = []
+    breaches: list[Breach] = []
+    exposures: list[Exposure] = []
+    for (name, dtype), entries in evaluations.items():
+        subject = next(each for each in case.subjects if each.name == name)
+        profile = claimed.profile_of(subject, dtype)
+        rows = admissible.rows(case.function, profile)
+        faults += diagnose(name, dtype, entries, rows)
+        breaches += contract.breaches(subject, entries)
+        exposures += power.exposures(name, dtype, entries, rows, prove=prove)
+    return Conclusions(tuple(faults), tuple(breaches), tuple(exposures))
+
+
+def _fits(truth: Truth, inputs: Inputs, result: Evaluation) -> bool:
+    """Whether what was returned has the shapes that are due."""
+    layout = truth.layout
+    due: tuple[int, ...] = () if truth.reduced else layout.shape if truth.elementwise else layout.outer_shape
+    derivative = result.gradient if result.gradient is not None else result.jacobian
+    if derivative is None:
+        return False
+    shape = derivative.shape if result.gradient is not None else derivative.shape[1:]
+    return tuple(result.output.shape) == due and tuple(shape) == tuple(inputs.logits.shape)
