@@ -141,9 +141,7 @@ class _Measured:
     given_up: set[str] = field(default_factory=set)
 
 
-def _evaluated(
-    plan: Plan, measured: dict[str, _Measured], settings: Settings, pool: Pool
-) -> Iterator[_Evaluated]:
+def _evaluated(plan: Plan, measured: dict[str, _Measured], settings: Settings, pool: Pool) -> Iterator[_Evaluated]:
     """Every set of inputs with its evaluations under way, a few ahead of the one that is yielded."""
     waiting: list[_Evaluated] = []
     for planned in plan.inputs:
@@ -171,8 +169,10 @@ def _begun(planned: PlannedInputs, known: _Measured, settings: Settings, pool: P
     pending = []
     for key in keys:
         subject = planned.subject(key)
-        contract = subject is not None and experiments
-        pending.append((key, pool.submit(key, inputs, subject, experiments=contract)))
+        if subject is None:
+            pending.append((key, pool.submit(key, inputs)))
+        else:
+            pending.append((key, pool.submit(key, inputs, subject, experiments=experiments)))
     return _Evaluated(planned, inputs, _truth(inputs), pending)
 
 
@@ -232,9 +232,7 @@ def _of_backend(case: Case, truth: Truth | str | None, key: EvaluationKey, resul
     return measure(truth, result, profile, case.upstream.kind)
 
 
-def _note_failure(
-    group: _Evaluated, failure: EvaluationFailure, subject: Subject | None, known: _Measured
-) -> None:
+def _note_failure(group: _Evaluated, failure: EvaluationFailure, subject: Subject | None, known: _Measured) -> None:
     """A subject that refuses an extra input has said so; one that died there is asked no more."""
     if subject is None:
         known.failures.append(failure)
@@ -254,6 +252,7 @@ def _note_failure(
 def _note_subject(group: _Evaluated, subject: Subject, result: Evaluation, known: _Measured) -> None:
     from gradaudit.measurement.subjects import audited
 
+    assert not isinstance(group.truth, str), "what fails its own check was made a failure"
     entry = audited(group.inputs, group.truth, subject, result, group.planned.case.upstream.kind)
     known.audited.setdefault((subject.name, result.key.dtype), []).append(entry)
     if entry.measurement is not None:
@@ -265,20 +264,14 @@ def _identity(case: Case) -> str:
 
 
 def _judged(case: Case, known: _Measured, settings: Settings) -> CaseReport:
-    from gradaudit.measurement.subjects import Conclusions, concluded
     from gradaudit.records.measurement import MeasuredCase
     from gradaudit.rules.judge import judge
 
-    subjects = concluded(case, known.audited, prove=settings.prove) if known.audited else Conclusions()
-    measured = MeasuredCase(
-        case,
-        tuple(known.facts),
-        tuple(known.measurements),
-        tuple(known.failures),
-        subjects.faults,
-        subjects.breaches,
-        subjects.exposures,
-    )
+    measured = MeasuredCase(case, tuple(known.facts), tuple(known.measurements), tuple(known.failures))
+    if known.audited:
+        from gradaudit.measurement.subjects import concluded
+
+        measured = concluded(measured, known.audited, prove=settings.prove)
     findings, missing = judge(measured, settings.select, settings.ignore)
     return CaseReport(
         case,

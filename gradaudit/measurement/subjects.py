@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from gradaudit.backends import claimed
 from gradaudit.measurement import contract, power
 from gradaudit.measurement.audited import Audited
 from gradaudit.measurement.diagnosis import diagnose
 from gradaudit.measurement.evaluation import measure
-from gradaudit.records.case import Case
 from gradaudit.records.evaluation import Evaluation
 from gradaudit.records.inputs import Inputs
-from gradaudit.records.measurement import Breach, Exposure, NamedFault
+from gradaudit.records.measurement import Breach, Exposure, MeasuredCase, NamedFault
 from gradaudit.records.subject import Subject
 from gradaudit.reference import admissible
 from gradaudit.reference.truth import Truth
-
-
-@dataclass(frozen=True, slots=True)
-class Conclusions:
-    """What all evaluations of a case's subjects say together."""
-
-    faults: tuple[NamedFault, ...] = ()
-    breaches: tuple[Breach, ...] = ()
-    exposures: tuple[Exposure, ...] = ()
 
 
 def audited(inputs: Inputs, truth: Truth | None, subject: Subject, result: Evaluation, upstream: str) -> Audited:
@@ -39,20 +29,20 @@ def audited(inputs: Inputs, truth: Truth | None, subject: Subject, result: Evalu
 
 
 def concluded(
-    case: Case, evaluations: Mapping[tuple[str, str], Sequence[Audited]], *, prove: bool = False
-) -> Conclusions:
-    """The named faults, breaches and exposures of every subject at every dtype."""
+    measured: MeasuredCase, evaluations: Mapping[tuple[str, str], Sequence[Audited]], *, prove: bool = False
+) -> MeasuredCase:
+    """`measured` with the named faults, breaches and exposures of every subject at every dtype."""
     faults: list[NamedFault] = []
     breaches: list[Breach] = []
     exposures: list[Exposure] = []
+    case = measured.case
     for (name, dtype), entries in evaluations.items():
         subject = next(each for each in case.subjects if each.name == name)
-        profile = claimed.profile_of(subject, dtype)
-        rows = admissible.rows(case.function, profile)
+        rows = admissible.rows(case.function, claimed.profile_of(subject, dtype))
         faults += diagnose(name, dtype, entries, rows)
         breaches += contract.breaches(subject, entries)
         exposures += power.exposures(name, dtype, entries, rows, prove=prove)
-    return Conclusions(tuple(faults), tuple(breaches), tuple(exposures))
+    return replace(measured, faults=tuple(faults), breaches=tuple(breaches), exposures=tuple(exposures))
 
 
 def _fits(truth: Truth, inputs: Inputs, result: Evaluation) -> bool:
