@@ -1,0 +1,130 @@
+"""The probes there are, and which of them are standard for a case."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from gradaudit.records.case import Case
+from gradaudit.records.inputs import Inputs
+from gradaudit.specs.probes import labels, logits, upstreams
+from gradaudit.specs.probes.setting import Setting
+from gradaudit.specs.probes.sketch import Sketch, ordinary
+
+MOST_ELEMENTS = 1 << 16
+"""Logits of one probe: where a case's own classes are so many that a probe would hold more, it is left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One probe.
+
+    `change` turns an ordinary sketch of `rows` x `classes` (None: the standard ones) into the probe; `applies` tells
+    for which cases it exists, and `standard` whether it is among those that are added by themselves.
+    """
+
+    name: str
+    summary: str
+    change: Callable[[Sketch], None]
+    applies: Callable[[Setting], bool]
+    rows: int | None = None
+    classes: Callable[[str], int] | None = None
+    standard: bool = True
+
+
+def _always(_: Setting) -> bool:
+    return True
+
+
+def _unchanged(sketch: Sketch) -> None:
+    pass
+
+
+def _width(classes: int) -> Callable[[str], int]:
+    return lambda _: classes
+
+
+def _free(setting: Setting) -> bool:
+    return not setting.classes_fixed
+
+
+def _rows(setting: Setting) -> bool:
+    return setting.row_axes > 0
+
+
+def _length(classes: int) -> Probe:
+    return Probe(
+        f"length-{classes}",
+        f"rows of {classes} class{'es' if classes > 1 else ''}",
+        _unchanged,
+        _free,
+        classes=_width(classes),
+        standard=classes in (1, 2, 3, 16, 17),
+    )
+
+
+PROBES = (
+    Probe("ordinary", "7 rows, 11 classes, an upstream gradient with distinct entries", _unchanged, _always),
+    Probe("ignored-rows", "2 rows ignored, unequally over 2 and 3 chunks", labels.ignored, labels.ignorable),
+    Probe("ones", "an upstream gradient of ones", upstreams.ones, _always),
+    Probe("one-hot", "an upstream gradient with a single 1", upstreams.one_hot, upstreams.vector),
+    Probe("negative", "an upstream gradient below 0", upstreams.negative, _always),
+    Probe("zero", "an upstream gradient of zeros", upstreams.zero, _always),
+    Probe(
+        "expanded", "one number expanded to the upstream gradient (stride 0)", upstreams.expanded, upstreams.vector
+    ),
+    Probe("strided-upstream", "every other element of a longer upstream", upstreams.strided, upstreams.vector),
+    Probe("strided", "logits that lie in memory with a stride of two", logits.strided, _always),
+    Probe("transposed", "logits that lie in memory with their axes reversed", logits.transposed, logits.transposable),
+    Probe(
+        "micro-batches",
+        "12 rows, 5 ignored, unequally over 2, 3, 4 and 6 chunks",
+        labels.chunks,
+        labels.chunkable,
+        12,
+    ),
+    Probe("one-row", "a single row", _unchanged, _rows, 1),
+    Probe("two-rows", "two rows", _unchanged, _rows, 2),
+)
+
+KNOWN = tuple(probe.name for probe in PROBES)
+"""The names of all probes."""
+
+_BY_NAME = {probe.name: probe for probe in PROBES}
+
+
+def names(case: Case) -> tuple[str, ...]:
+    """The standard probes of a case, cheap and telling ones first."""
+    setting = Setting(case)
+    return tuple(probe.name for probe in PROBES if probe.standard and _exists(probe, setting, case.dtypes))
+
+
+def summary(name: str) -> str:
+    """What a probe is, in a few words."""
+    return _BY_NAME[name].summary
+
+
+def applies(case: Case, name: str) -> bool:
+    """Whether a probe exists for a case."""
+    return _exists(_BY_NAME[name], Setting(case), case.dtypes)
+
+
+def inputs(case: Case, probe: str, dtype: str, seed: int) -> Inputs:
+    """A probe's arrays in `dtype`: shapes and axes like the case's, exact from there on. Equal arguments give equal
+    bits. KeyError for a probe that does not exist."""
+    known = _BY_NAME[probe]
+    draws = np.random.default_rng([seed, zlib.crc32(probe.encode())])
+    classes = None if known.classes is None else known.classes(dtype)
+    sketch = ordinary(Setting(case), dtype, draws, known.rows, classes)
+    known.change(sketch)
+    return sketch.finished(dtype, probe)
+
+
+def _exists(probe: Probe, setting: Setting, dtypes: tuple[str, ...]) -> bool:
+    if not probe.applies(setting):
+        return False
+    widths = [None] if probe.classes is None else [probe.classes(dtype) for dtype in dtypes]
+    return all(rows * columns <= MOST_ELEMENTS for rows, columns in (setting.sizes(probe.rows, w) for w in widths))
