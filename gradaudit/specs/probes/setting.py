@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod, sqrt
 
 import numpy as np
 
-from gradaudit.numerics import formats
 from gradaudit.numerics.formats import Format
 from gradaudit.records.case import FORMULA, SELF, Case, FileArray, InlineArray, RandomArray
 from gradaudit.specs import shapes
@@ -63,6 +63,10 @@ class Setting:
         """The classes that take no part."""
         classes = self.parameters.get("masked_classes")
         return classes if isinstance(classes, tuple) else ()
+
+    def active_classes(self, classes: int | None = None) -> np.ndarray:
+        """The classes that take part, of so many or of the standard ones."""
+        return np.setdiff1d(np.arange(self.sizes()[1] if classes is None else classes), self.masked)
 
     @cached_property
     def ignore_index(self) -> int | None:
@@ -164,11 +168,6 @@ class Setting:
         return [value for subject in self.case.subjects for value in subject.kwargs.values()]
 
 
-def format_of(dtype: str) -> Format:
-    """The format called `dtype`."""
-    return formats.get(dtype)
-
-
 def _rows(count: int) -> tuple[int, ...]:
     return ROWS[count] if count in ROWS else (*ROWS[4], *(1,) * (count - 4))
 
@@ -179,7 +178,7 @@ def _padded(sizes: tuple[int, ...], count: int) -> tuple[int, ...]:
 
 def _counts(value: object, classes: int) -> bool:
     """Whether a parameter or an argument of a subject is tied to the number of classes."""
-    if isinstance(value, dict) and "tensor" in value:
+    if isinstance(value, Mapping) and "tensor" in value:
         value = value["tensor"]
     if isinstance(value, (tuple, list)):
         return len(value) == classes

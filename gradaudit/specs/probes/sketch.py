@@ -55,7 +55,11 @@ class Sketch:
     @property
     def active(self) -> np.ndarray:
         """The classes that take part."""
-        return np.setdiff1d(np.arange(self.classes), self.setting.masked)
+        return self.setting.active_classes(self.classes)
+
+    def within(self, size: float) -> float:
+        """`size`, or the largest distance from 0 at which nothing overflows that need not."""
+        return min(size, self.setting.reach(self.form))
 
     def ignore(self, rows: tuple[int, ...]) -> None:
         """Give rows the label of rows that take no part. Where nobody asked for such rows, what a subject makes of
