@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from gradaudit.records.case import Case
 from gradaudit.records.evaluation import EvaluationFailure, EvaluationKey
+from gradaudit.records.location import Location
 from gradaudit.records.profile import Profile
 
 if TYPE_CHECKING:
@@ -229,7 +230,7 @@ class MeasuredCase:
     """Everything that is known of a case before it is judged.
 
     `measurements` and `failures` hold one entry for each evaluation, those of probes included. `faults`, `breaches`
-    and `exposures` are about subjects.
+    and `exposures` are about subjects. `definitions` tells where a subject of that name is defined, if it is known.
     """
 
     case: Case
@@ -239,3 +240,4 @@ class MeasuredCase:
     faults: tuple[NamedFault, ...] = ()
     breaches: tuple[Breach, ...] = ()
     exposures: tuple[Exposure, ...] = ()
+    definitions: tuple[tuple[str, Location], ...] = ()

@@ -35,8 +35,9 @@ class Rule:
     `severity` is that of an ordinary finding; `check` may say less or more where the context asks for it.
     `formula` is the mathematics in plain text and `source` where it comes from. `fires` is a complete spec that
     makes the rule fire and `silent` a near neighbour of it that does not; where no sound backend can be brought
-    to fire it, `fires` is None and `fires_note` says what does. `advice` is the next step of the reader.
-    ValueError where a text is missing or malformed.
+    to fire it, `fires` is None and `fires_note` says what does. `fires_code` and `silent_code` are the Python source
+    of the `losses.py` that stands beside such a spec; without a `silent` of its own the spec of `fires` serves both.
+    `advice` is the next step of the reader. ValueError where a text is missing or malformed.
     """
 
     code: str
@@ -51,6 +52,8 @@ class Rule:
     advice: str
     check: Callable[[MeasuredCase], Iterable[Finding]]
     fires_note: str = ""
+    fires_code: str | None = None
+    silent_code: str | None = None
 
     def __post_init__(self) -> None:
         if not _CODE.fullmatch(self.code):
@@ -68,11 +71,18 @@ class Rule:
             raise ValueError(
                 f"rule {self.code}: neither an example that fires it nor a fires_note that says what does"
             )
+        if self.fires is None and (self.fires_code, self.silent_code) != (None, None):
+            raise ValueError(f"rule {self.code}: the code of an example stands beside a spec, and there is none")
 
     @property
     def family(self) -> str:
         """What the letters of the code stand for, or the letters themselves where a plugin brought them."""
         return FAMILIES.get(self.code[:3], self.code[:3])
+
+    @property
+    def silent_spec(self) -> str | None:
+        """The spec of the example that does not fire it: `silent`, or that of `fires` with other code beside it."""
+        return self.fires if self.silent is None and self.silent_code is not None else self.silent
 
     @property
     def summarised(self) -> RuleSummary:

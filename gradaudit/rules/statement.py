@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from gradaudit.records.evaluation import EvaluationKey
 from gradaudit.records.finding import Finding
+from gradaudit.records.location import COMMAND_LINE, Location
 from gradaudit.records.measurement import InputFacts, MeasuredCase, Measurement, Quantity
 from gradaudit.rules.interface import Rule
 
@@ -68,7 +69,7 @@ def about_evaluation(
         name=rule.name,
         severity=severity or rule.severity,
         message=message,
-        location=measured.case.source,
+        location=definition(measured, key),
         subject=key.subject,
         backend=key.backend,
         formulation=key.formulation,
@@ -77,6 +78,15 @@ def about_evaluation(
         probe=key.probe,
         evidence=MappingProxyType(dict(evidence)),
     )
+
+
+def definition(measured: MeasuredCase, key: EvaluationKey) -> Location:
+    """Where the subject of an evaluation is defined, else where the spec names it, else where the case stands."""
+    subject = next((each for each in measured.case.subjects if each.name == key.subject), None)
+    if subject is None:
+        return measured.case.source
+    named = measured.case.source if subject.location == COMMAND_LINE else subject.location
+    return dict(measured.definitions).get(subject.name, named)
 
 
 def quantities(measurement: Measurement) -> tuple[Quantity, ...]:

@@ -6,6 +6,8 @@ import math
 
 from gradaudit.records.evaluation import EvaluationKey
 from gradaudit.records.measurement import Element, Quantity
+from gradaudit.records.profile import Profile
+from gradaudit.records.subject import CUSTOM
 
 LONGEST_QUOTE = 300
 """Characters of a foreign message that a finding quotes; the whole of it stands in the failure itself."""
@@ -40,11 +42,12 @@ def setting(dtype: str, scale: float, probe: str | None = None) -> str:
 
 
 def label(key: EvaluationKey) -> str:
-    """Which evaluation: `torch fused float32 at scale 10`; the backend of a named subject stands in brackets."""
+    """Which evaluation: `torch fused float32 at scale 10`; the backend of a named subject stands in brackets, and its
+    formulation is told where its author claims one."""
     words = [one_line(key.subject) or key.backend]
     if key.backend not in words[0].split():
         words.append(f"({key.backend})")
-    if key.formulation and key.formulation not in words[0].split():
+    if key.formulation not in {"", CUSTOM, *words[0].split()}:
         words.append(key.formulation)
     return " ".join([*words, setting(key.dtype, key.scale, key.probe)])
 
@@ -52,6 +55,14 @@ def label(key: EvaluationKey) -> str:
 def place(quantity: Quantity, element: Element) -> str:
     """Where an element stands: `gradient[0, 2]`, or `output` where it is a scalar."""
     return f"{quantity.name}{list(element.index) if element.index else ''}"
+
+
+def declared(profile: Profile) -> str:
+    """The formats of a profile: `compute float32, accumulate float32, ...`."""
+    return (
+        f"compute {profile.compute}, accumulate {profile.accumulate}, statistics {profile.statistics}, "
+        f"storage {profile.storage}"
+    )
 
 
 def one_line(text: str) -> str:

@@ -12,17 +12,21 @@ from gradaudit.records.finding import Finding
 from gradaudit.records.location import Location
 from gradaudit.records.measurement import (
     HISTOGRAM_EDGES,
+    Breach,
     Diagnosis,
     Element,
     Explanation,
+    Exposure,
     InputFacts,
     MeasuredCase,
     Measurement,
+    NamedFault,
     Quantity,
     Sums,
     Values,
 )
 from gradaudit.records.profile import Profile
+from gradaudit.records.subject import Subject
 from gradaudit.rules.interface import Rule
 
 U32 = 2.0**-24
@@ -159,17 +163,35 @@ def diagnosis(fault: str, **evidence: float | str) -> Diagnosis:
     return Diagnosis(fault, tuple(evidence.items()))
 
 
+def named_fault(fault: str, **changes: object) -> NamedFault:
+    plain = NamedFault(
+        fault=fault,
+        key=key(subject="losses.py:f", backend="torch", formulation="custom"),
+        statement="gradient = reference x 0.714286 = 5/7: the mean also counts the 2 ignored rows",
+        advice="divide by the number of rows whose target is not -100",
+        evidence=(("factor", 5 / 7), ("rows", 7)),
+    )
+    return replace(plain, **changes)
+
+
 def failure(kind: str, message: str = "it did not go well", **where: object) -> EvaluationFailure:
     return EvaluationFailure(key(**where), kind, message)
 
 
+def subject(name: str = "losses.py:f", **changes: object) -> Subject:
+    return replace(Subject(name, "torch", name, location=Location("case.yaml", 9, 5)), **changes)
+
+
 def measured(*parts: object, of: Case | None = None) -> MeasuredCase:
-    """The case with the facts, measurements and failures among `parts`, in their order."""
+    """The case with the facts, measurements, failures, ... among `parts`, in their order."""
     return MeasuredCase(
         case=of or case(),
         facts=tuple(part for part in parts if isinstance(part, InputFacts)),
         measurements=tuple(part for part in parts if isinstance(part, Measurement)),
         failures=tuple(part for part in parts if isinstance(part, EvaluationFailure)),
+        faults=tuple(part for part in parts if isinstance(part, NamedFault)),
+        breaches=tuple(part for part in parts if isinstance(part, Breach)),
+        exposures=tuple(part for part in parts if isinstance(part, Exposure)),
     )
 
 
@@ -180,5 +202,6 @@ def found(rule: Rule, *parts: object, of: Case | None = None) -> list[Finding]:
         assert (finding.code, finding.name) == (rule.code, rule.name)
         assert finding.message == " ".join(finding.message.split())
         assert finding.message.isprintable()
-        assert finding.location == (of or case()).source
+        spoken_of = next((each for each in (of or case()).subjects if each.name == finding.subject), None)
+        assert finding.location == ((of or case()).source if spoken_of is None else spoken_of.location)
     return findings

@@ -2,15 +2,27 @@ import math
 
 import pytest
 
+from gradaudit.records.measurement import Breach
 from gradaudit.rules.divergence.backends_disagree import RULE as DIV302
 from gradaudit.rules.divergence.beyond_tolerance import RULE as DIV301
 from gradaudit.rules.divergence.explained_by_weaker_profile import RULE as DIV304
 from gradaudit.rules.divergence.non_finite import RULE as DIV303
 from gradaudit.rules.divergence.special_values_differ import RULE as DIV305
-from gradaudit.rules.divergence.special_values_differ import SPECIAL_VALUE_PROBES
-from tests.rules.records import diagnosis, element, explanation, found, key, measurement, quantity
+from tests.rules.records import (
+    case,
+    diagnosis,
+    element,
+    explanation,
+    found,
+    key,
+    measurement,
+    named_fault,
+    quantity,
+    subject,
+)
 
 UNEXPLAINED = explanation(explains=False, rows_tried=("fused", "x - lse"))
+TORCH = {"subject": "torch", "backend": "torch"}
 NAN, INF = math.nan, math.inf
 
 
@@ -58,6 +70,38 @@ class TestBeyondTolerance:
     )
     def test_silent(self, changes: dict[str, object]) -> None:
         assert found(DIV301, measurement(**changes)) == []
+
+
+class TestOneFindingForManyProbes:
+    def shown(self, probe: str | None, ratio: float, **changes: object) -> object:
+        wrong = quantity(beyond=1, max_error_over_tolerance=ratio, worst=(element(0.5, 0.25, ratio),))
+        return measurement(key=key(**TORCH, probe=probe), explanation=UNEXPLAINED, gradient=wrong, **changes)
+
+    def test_the_own_inputs_show_it_and_all_are_counted(self) -> None:
+        sound = measurement(key=key(**TORCH, probe="sound"))
+        evaluations = [self.shown("a", 9.0), sound, self.shown(None, 2.0), *(self.shown(p, 3.0) for p in "bcd")]
+        (finding,) = found(DIV301, *evaluations)
+        assert finding.message.startswith("torch fused float32: gradient[1] is 0.5, the exact value 0.25, off by 2 ")
+        assert finding.message.endswith("; 5 of 6 evaluations show it (also probes a, b, c, ...)")
+
+    def test_else_the_worst_probe_does(self) -> None:
+        (finding,) = found(DIV301, measurement(key=key(**TORCH)), self.shown("a", 3.0), self.shown("b", 9.0))
+        assert finding.probe == "b"
+        assert finding.message.endswith("; 2 of 3 evaluations show it (also probe a)")
+
+    def test_an_only_one_is_not_counted_as_many(self) -> None:
+        (finding,) = found(DIV301, measurement(key=key(**TORCH)), self.shown("a", 3.0))
+        assert finding.message.endswith("; 1 of 2 evaluations shows it")
+
+    def test_a_user_s_own_function_is_left_to_the_diagnosis(self) -> None:
+        assert found(DIV301, self.shown("a", 3.0), of=case(subjects=(subject("torch"),))) == []
+
+    def test_a_named_fault_explains_what_is_not_finite(self) -> None:
+        broken = measurement(key=key(subject="losses.py:f", backend="torch"), gradient=quantity(non_finite=1))
+        of = case(subjects=(subject(),))
+        assert len(found(DIV303, broken, of=of)) == 1
+        assert found(DIV303, broken, named_fault("unfused-logarithm"), of=of) == []
+        assert len(found(DIV303, broken, named_fault("undiagnosed"), of=of)) == 1
 
 
 class TestBackendsDisagree:
@@ -153,10 +197,39 @@ class TestSpecialValuesDiffer:
         )
         assert finding.severity == "error"
 
-    @pytest.mark.parametrize("probe", sorted(SPECIAL_VALUE_PROBES))
-    def test_is_a_warning_under_a_probe_of_special_values(self, probe: str) -> None:
-        (finding,) = found(DIV305, measurement(key=key(probe=probe), gradient=self.wrong))
-        assert (finding.severity, finding.probe) == ("warning", probe)
+    def test_is_a_warning_under_a_probe_of_special_values(self) -> None:
+        special = measurement(key=key(probe="all-ignored"), gradient=self.wrong, special_probe=True)
+        (finding,) = found(DIV305, special)
+        assert (finding.severity, finding.probe) == ("warning", "all-ignored")
+
+    @pytest.mark.parametrize(
+        "differing",
+        [{"gradient": quantity(non_finite=1)}, {"explanation": UNEXPLAINED, "gradient": quantity(beyond=1)}],
+        ids=["not finite", "beyond"],
+    )
+    def test_a_special_probe_makes_a_warning_of_whatever_differs(self, differing: dict[str, object]) -> None:
+        special = measurement(key=key(probe="all-ignored"), special_probe=True, **differing)
+        (finding,) = found(DIV305, special)
+        assert finding.severity == "warning"
+        assert found(DIV301, special) == found(DIV303, special) == []
+
+    def test_a_coarser_row_of_a_special_probe_is_none_of_its_business(self) -> None:
+        assert found(DIV305, measurement(key=key(probe="p"), special_probe=True, gradient=quantity(beyond=1))) == []
+
+    def test_the_own_inputs_outweigh_a_special_probe(self) -> None:
+        special = measurement(key=key(probe="all-ignored"), gradient=self.wrong, special_probe=True)
+        (finding,) = found(DIV305, special, measurement(gradient=self.wrong))
+        assert (finding.severity, finding.probe) == ("error", None)
+        assert finding.message.endswith("; 2 of 2 evaluations show it (also probe all-ignored)")
+
+    @pytest.mark.parametrize(("probe", "severity"), [(None, "error"), ("out-of-range", "warning")])
+    def test_what_should_have_been_refused_is_a_breach(self, probe: str | None, severity: str) -> None:
+        accepted = Breach(
+            "special-values-differ", key(probe=probe), "returned 0.5 for the label 11", (("label", 11),)
+        )
+        (finding,) = found(DIV305, accepted)
+        assert finding.message.endswith("returned 0.5 for the label 11")
+        assert (finding.severity, finding.probe, finding.evidence["label"]) == (severity, probe, 11)
 
     def test_is_an_error_under_any_other_probe(self) -> None:
         (finding,) = found(DIV305, measurement(key=key(probe="stride-0"), gradient=self.wrong))

@@ -6,7 +6,8 @@ from gradaudit.rules.execution.crashed import RULE as RUN601
 from gradaudit.rules.execution.out_of_memory import RULE as RUN604
 from gradaudit.rules.execution.raised import RULE as RUN605
 from gradaudit.rules.execution.timed_out import RULE as RUN602
-from tests.rules.records import case, failure, found
+from gradaudit.rules.exit_status import exit_status
+from tests.rules.records import case, failure, found, subject
 
 KINDS = {
     "crashed": RUN601,
@@ -17,14 +18,14 @@ KINDS = {
 }
 
 
-def test_every_kind_of_failure_but_unsupported_has_a_rule() -> None:
-    assert {*KINDS, "unsupported"} == set(FAILURE_KINDS)
+def test_every_kind_of_failure_but_what_is_not_offered_has_a_rule() -> None:
+    assert {*KINDS, "unsupported", "refused"} == set(FAILURE_KINDS)
 
 
 @pytest.mark.parametrize("kind", FAILURE_KINDS)
 def test_each_rule_speaks_of_its_own_kind_alone(kind: str) -> None:
     speaking = [rule for rule in KINDS.values() if found(rule, failure(kind))]
-    assert speaking == [KINDS[kind] for _ in (kind,) if kind != "unsupported"]
+    assert speaking == ([] if kind == "unsupported" else [KINDS[{"refused": "raised"}.get(kind, kind)]])
 
 
 @pytest.mark.parametrize("kind", sorted(set(KINDS) - {"missing"}))
@@ -36,6 +37,31 @@ def test_one_finding_an_evaluation_with_the_reason(kind: str) -> None:
     assert findings[0].message.startswith("numpy fused float32: ")
     assert findings[0].message.endswith(": signal 11 last words [31m")
     assert {each.severity for each in findings} == {"error"}
+
+
+def test_a_subject_is_one_finding_whatever_probes_and_dtypes_it_fails_at() -> None:
+    failures = [
+        failure("crashed", f"signal {number}", subject="losses.py:f", backend="torch", probe=probe, dtype=dtype)
+        for number, (probe, dtype) in enumerate([("sizes", "float32"), (None, "float32"), (None, "float16")])
+    ]
+    (finding,) = found(RUN601, *failures, of=case(subjects=(subject(),)))
+    assert finding.message == (
+        "losses.py:f (torch) fused float32: the worker process died: signal 1; 2 further evaluations failed so"
+    )
+    assert (finding.subject, finding.dtype, finding.scale, finding.severity) == ("losses.py:f", None, 1.0, "error")
+
+
+def test_a_refused_probe_is_a_warning_and_leaves_the_exit_status_alone() -> None:
+    asked = case(subjects=(subject(),))
+    refused = [failure("refused", "TypeError: no", subject="losses.py:f", backend="torch", probe=p) for p in "ab"]
+    (finding,) = found(RUN605, *refused, of=asked)
+    assert (finding.severity, finding.probe, finding.evidence["evaluations"]) == ("warning", "a", 2)
+    assert "it takes the case's own inputs and raised here" in finding.message
+    assert exit_status([finding], []) == 0
+    raised = failure("raised", "TypeError: no", subject="losses.py:f", backend="torch")
+    (told,) = found(RUN605, *refused, raised, of=asked)
+    assert (told.severity, told.probe) == ("error", None)
+    assert exit_status([told], []) == 3
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from tests.rules.records import (
     key,
     measured,
     measurement,
+    named_fault,
     quantity,
 )
 
@@ -67,8 +68,7 @@ def test_worst_first_then_by_code_then_by_place_in_the_matrix() -> None:
 
 def test_subjects_and_probes_of_one_backend_stand_in_alphabetical_order() -> None:
     places = [key(subject="b"), key(subject="a", probe="ones"), key(subject="a"), key(subject="a", probe="offsets")]
-    special = [measurement(key=place, gradient=quantity(special_mismatch=1)) for place in places]
-    findings, _ = judge(measured(*special))
+    findings, _ = judge(measured(*(named_fault("unfused-logarithm", key=place) for place in places)))
     assert [(each.subject, each.probe) for each in findings] == [
         ("a", None),
         ("a", "offsets"),

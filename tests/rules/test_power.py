@@ -30,17 +30,21 @@ def test_one_finding_for_each_evaluation_where_they_differ() -> None:
     assert findings[0].message.startswith("torch fused float32: the audit of the gradient cannot fail")
 
 
-def test_dtypes_scales_and_probes_stand_alone() -> None:
-    powerless = [
-        measurement(key=key(**where), gradient=VACUOUS)
-        for where in ({"dtype": "float16"}, {"scale": 10.0}, {"probe": "ones"})
-    ]
+def test_dtypes_and_scales_stand_alone() -> None:
+    powerless = [measurement(key=key(**where), gradient=VACUOUS) for where in ({"dtype": "float16"}, {"scale": 10.0})]
     findings = found(POW701, measurement(gradient=POWERFUL), *powerless)
-    assert [(each.dtype, each.scale, each.probe) for each in findings] == [
-        ("float16", 1.0, None),
-        ("float32", 10.0, None),
-        ("float32", 1.0, "ones"),
-    ]
+    assert [(each.dtype, each.scale) for each in findings] == [("float16", 1.0), ("float32", 10.0)]
+
+
+def test_a_probe_that_is_meant_to_be_zero_is_no_audit_by_itself() -> None:
+    assert found(POW701, measurement(gradient=POWERFUL), measurement(key=key(probe="zero"), gradient=VACUOUS)) == []
+
+
+def test_a_probe_with_power_makes_up_for_the_own_inputs() -> None:
+    probed = measurement(key=key(probe="sizes"), gradient=POWERFUL)
+    assert found(POW701, measurement(gradient=VACUOUS), probed) == []
+    elsewhere = measurement(key=key(probe="sizes", dtype="float16"), gradient=POWERFUL)
+    assert len(found(POW701, measurement(gradient=VACUOUS), elsewhere)) == 1
 
 
 @pytest.mark.parametrize("silent", [POWERFUL, quantity(elements=0)], ids=["one element decides", "nothing to decide"])

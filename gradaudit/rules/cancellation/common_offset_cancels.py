@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradaudit.records.finding import Finding
-from gradaudit.records.measurement import MeasuredCase
+from gradaudit.records.measurement import MeasuredCase, Measurement
+from gradaudit.rules.evaluations import groups, most_telling, named_faults, shown_by
 from gradaudit.rules.interface import Rule
 from gradaudit.rules.statement import Evidence, about_evaluation, facts_at, largest_error
 from gradaudit.rules.wording import label, number
 
 
 def check(measured: MeasuredCase) -> Iterator[Finding]:
-    """One finding for each evaluation that only a row with the term u |logsumexp| explains."""
-    for measurement in measured.measurements:
-        explanation = measurement.explanation
-        if not (explanation.explains and explanation.looser and explanation.common_offset):
+    """One finding for the evaluations of a setting that only a row with the term u |logsumexp| explains."""
+    for group in groups(measured):
+        showing = [each for each in group if _loses_offset(each)]
+        if not showing or named_faults(measured, group[0].key):
             continue
+        measurement = most_telling(showing, lambda each: largest_error(each).max_ulp)
+        explanation = measurement.explanation
         quantity = largest_error(measurement)
         facts = facts_at(measured, measurement.key)
         offset = f" (an offset of {number(facts.offset)} times the row's spread)" if facts else ""
@@ -24,6 +27,7 @@ def check(measured: MeasuredCase) -> Iterator[Finding]:
             f"{label(measurement.key)}: digits lost to a common offset of the logits{offset}: the {quantity.name} is "
             f"off by up to {number(quantity.max_ulp)} ULP, {number(quantity.max_abs_error)} in absolute terms, which "
             f"the shifted formulation does not explain and '{explanation.formulation}', charged u |logsumexp|, does"
+            f"{shown_by(showing, group, measurement)}"
         )
         evidence: Evidence = {
             "formulation_needed": explanation.formulation,
@@ -33,6 +37,11 @@ def check(measured: MeasuredCase) -> Iterator[Finding]:
             "offset": facts.offset if facts else None,
         }
         yield about_evaluation(RULE, measured, measurement.key, message, evidence)
+
+
+def _loses_offset(measurement: Measurement) -> bool:
+    explanation = measurement.explanation
+    return explanation.explains and explanation.looser and explanation.common_offset
 
 
 RULE = Rule(

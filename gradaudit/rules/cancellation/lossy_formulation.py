@@ -5,24 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradaudit.records.finding import Finding
-from gradaudit.records.measurement import MeasuredCase
+from gradaudit.records.measurement import MeasuredCase, Measurement
+from gradaudit.rules.evaluations import groups, most_telling, named_faults, shown_by
 from gradaudit.rules.interface import Rule
 from gradaudit.rules.statement import Evidence, about_evaluation, largest_error
 from gradaudit.rules.wording import label, number
 
 
 def check(measured: MeasuredCase) -> Iterator[Finding]:
-    """One finding for each evaluation that only a looser row explains, unless a named fault already says so."""
-    for measurement in measured.measurements:
-        explanation = measurement.explanation
-        lossy = explanation.explains and explanation.looser and not explanation.common_offset
-        if not lossy or measurement.diagnoses:
+    """One finding for the evaluations of a setting that only a looser row explains, unless a fault is named."""
+    for group in groups(measured):
+        showing = [each for each in group if _is_lossy(each)]
+        if not showing or named_faults(measured, group[0].key):
             continue
+        measurement = most_telling(showing, lambda each: largest_error(each).max_ulp)
+        explanation = measurement.explanation
         quantity = largest_error(measurement)
         message = (
             f"{label(measurement.key)}: digits lost by the formulation: the {quantity.name} is off by up to "
             f"{number(quantity.max_ulp)} ULP, {number(quantity.max_abs_error)} in absolute terms, which the shifted "
             f"formulation does not explain and '{explanation.formulation}' does"
+            f"{shown_by(showing, group, measurement)}"
         )
         evidence: Evidence = {
             "formulation_needed": explanation.formulation,
@@ -31,6 +34,12 @@ def check(measured: MeasuredCase) -> Iterator[Finding]:
             "max_abs_error": quantity.max_abs_error,
         }
         yield about_evaluation(RULE, measured, measurement.key, message, evidence)
+
+
+def _is_lossy(measurement: Measurement) -> bool:
+    explanation = measurement.explanation
+    lossy = explanation.explains and explanation.looser and not explanation.common_offset
+    return lossy and not measurement.diagnoses
 
 
 RULE = Rule(

@@ -6,35 +6,59 @@ import math
 from collections.abc import Iterator
 
 from gradaudit.records.finding import Finding
-from gradaudit.records.measurement import MeasuredCase
+from gradaudit.records.measurement import MeasuredCase, Measurement, Quantity, Sums
+from gradaudit.rules.evaluations import groups, most_telling, named_faults, of_subject, shown_by
 from gradaudit.rules.interface import Rule
 from gradaudit.rules.statement import Evidence, about_evaluation, derivatives
 from gradaudit.rules.wording import label, number, plural
 
 
 def check(measured: MeasuredCase) -> Iterator[Finding]:
-    """One finding for each evaluation with a finite row sum beyond its tolerance."""
-    for measurement in measured.measurements:
-        for quantity in derivatives(measurement):
-            sums = quantity.sums
-            # A row that holds a NaN has no sum to speak of; DIV303 or DIV305 speaks of the NaN.
-            if sums is None or sums.rows_beyond == 0 or not math.isfinite(sums.residual):
-                continue
-            message = (
-                f"{label(measurement.key)}: row {sums.row} of the {quantity.name} adds up to {number(sums.got)}, the "
-                f"exact sum is {number(sums.expected)}: a residual of {number(sums.residual)} where rounding leaves "
-                f"at most {number(sums.tolerance)}; {sums.rows_beyond:,} {plural('row', sums.rows_beyond)} beyond"
-            )
-            evidence: Evidence = {
-                "quantity": quantity.name,
-                "row": sums.row,
-                "sum": sums.got,
-                "expected_sum": sums.expected,
-                "residual": sums.residual,
-                "tolerance": sums.tolerance,
-                "rows_beyond": sums.rows_beyond,
-            }
-            yield about_evaluation(RULE, measured, measurement.key, message, evidence)
+    """One finding for the evaluations of a setting with a finite row sum beyond its tolerance, shown by the worst.
+
+    A subject whose entries are wrong is told so by the rules on wrong mathematics.
+    """
+    for group in groups(measured):
+        showing = [each for each in group if _beyond(each) is not None]
+        if of_subject(measured, group[0].key):
+            showing = [each for each in showing if each.explanation.explains and not each.special_probe]
+        if not showing or named_faults(measured, group[0].key):
+            continue
+        measurement = most_telling(showing, _excess)
+        found = _beyond(measurement)
+        assert found is not None
+        quantity, sums = found
+        message = (
+            f"{label(measurement.key)}: row {sums.row} of the {quantity.name} adds up to {number(sums.got)}, the "
+            f"exact sum is {number(sums.expected)}: a residual of {number(sums.residual)} where rounding leaves "
+            f"at most {number(sums.tolerance)}; {sums.rows_beyond:,} {plural('row', sums.rows_beyond)} beyond"
+            f"{shown_by(showing, group, measurement)}"
+        )
+        evidence: Evidence = {
+            "quantity": quantity.name,
+            "row": sums.row,
+            "sum": sums.got,
+            "expected_sum": sums.expected,
+            "residual": sums.residual,
+            "tolerance": sums.tolerance,
+            "rows_beyond": sums.rows_beyond,
+        }
+        yield about_evaluation(RULE, measured, measurement.key, message, evidence)
+
+
+def _beyond(measurement: Measurement) -> tuple[Quantity, Sums] | None:
+    """The gradient or Jacobian whose worst row sum is beyond. A row that holds a NaN has no sum to speak of; DIV303
+    or DIV305 speaks of the NaN."""
+    for quantity in derivatives(measurement):
+        sums = quantity.sums
+        if sums is not None and sums.rows_beyond > 0 and math.isfinite(sums.residual):
+            return quantity, sums
+    return None
+
+
+def _excess(measurement: Measurement) -> float:
+    found = _beyond(measurement)
+    return 0.0 if found is None else found[1].residual
 
 
 RULE = Rule(

@@ -5,35 +5,60 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradaudit.records.finding import Finding
-from gradaudit.records.measurement import MeasuredCase
+from gradaudit.records.measurement import Element, MeasuredCase, Measurement, Quantity
+from gradaudit.rules.evaluations import groups, most_telling, named_faults, shown_by
 from gradaudit.rules.interface import Rule
 from gradaudit.rules.statement import Evidence, about_evaluation, derivatives
 from gradaudit.rules.wording import label, number, place, share
 
 
 def check(measured: MeasuredCase) -> Iterator[Finding]:
-    """One finding for each evaluation that lost an element within its tolerance, with the count and the worst."""
-    for measurement in measured.measurements:
-        for quantity in derivatives(measurement):
-            worst = quantity.worst_cancelled
-            # Beyond its tolerance an element is wrong, not cancelled; the DIV and BUG rules speak of it.
-            if quantity.cancelled == 0 or worst is None or not worst.ratio <= 1:
-                continue
-            message = (
-                f"{label(measurement.key)}: {share(quantity.cancelled, quantity.elements, 'element')} of the "
-                f"{quantity.name} lost all digits to cancellation; worst: {place(quantity, worst)} is "
-                f"{number(worst.got)}, exact is {number(worst.reference)}, a normal number of {quantity.dtype}"
-            )
-            evidence: Evidence = {
-                "quantity": quantity.name,
-                "cancelled": quantity.cancelled,
-                "elements": quantity.elements,
-                "index": str(list(worst.index)) if worst.index else None,
-                "got": worst.got,
-                "reference": worst.reference,
-                "tolerance": worst.tolerance,
-            }
-            yield about_evaluation(RULE, measured, measurement.key, message, evidence)
+    """One finding for the evaluations of a setting that lost an element within its tolerance, shown by the worst.
+
+    It is information where probes alone show it: the case's own inputs lose nothing.
+    """
+    for group in groups(measured):
+        showing = [each for each in group if _lost(each) is not None]
+        if not showing or named_faults(measured, group[0].key):
+            continue
+        measurement = most_telling(showing, _share)
+        found = _lost(measurement)
+        assert found is not None
+        quantity, worst = found
+        message = (
+            f"{label(measurement.key)}: {share(quantity.cancelled, quantity.elements, 'element')} of the "
+            f"{quantity.name} lost all digits to cancellation; worst: {place(quantity, worst)} is "
+            f"{number(worst.got)}, exact is {number(worst.reference)}, a normal number of {quantity.dtype}"
+            f"{shown_by(showing, group, measurement)}"
+        )
+        evidence: Evidence = {
+            "quantity": quantity.name,
+            "cancelled": quantity.cancelled,
+            "elements": quantity.elements,
+            "index": str(list(worst.index)) if worst.index else None,
+            "got": worst.got,
+            "reference": worst.reference,
+            "tolerance": worst.tolerance,
+        }
+        severity = RULE.severity if measurement.key.probe is None else "info"
+        yield about_evaluation(RULE, measured, measurement.key, message, evidence, severity=severity)
+
+
+def _lost(measurement: Measurement) -> tuple[Quantity, Element] | None:
+    """The gradient or Jacobian that lost elements, and the worst of them. Beyond its tolerance an element is wrong,
+    not cancelled; the DIV and BUG rules speak of it."""
+    if measurement.special_probe:
+        return None
+    for quantity in derivatives(measurement):
+        worst = quantity.worst_cancelled
+        if quantity.cancelled > 0 and worst is not None and worst.ratio <= 1:
+            return quantity, worst
+    return None
+
+
+def _share(measurement: Measurement) -> float:
+    found = _lost(measurement)
+    return 0.0 if found is None else found[0].cancelled / found[0].elements
 
 
 RULE = Rule(

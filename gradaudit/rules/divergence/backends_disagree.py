@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from gradaudit.records.finding import Finding
 from gradaudit.records.measurement import MeasuredCase, Measurement
+from gradaudit.rules.evaluations import of_subject
 from gradaudit.rules.interface import Rule
 from gradaudit.rules.statement import Evidence, about_setting, quantities
 from gradaudit.rules.wording import one_line, plural, setting
@@ -19,6 +20,8 @@ def check(measured: MeasuredCase) -> Iterator[Finding]:
     groups: dict[Setting, list[Measurement]] = {}
     for measurement in measured.measurements:
         key = measurement.key
+        if of_subject(measured, key):
+            continue
         groups.setdefault((key.formulation, key.dtype, key.scale, key.probe), []).append(measurement)
     for (formulation, dtype, scale, probe), measurements in groups.items():
         apart = {at: answers for at, answers in _answers(measurements).items() if len(answers) > 1}

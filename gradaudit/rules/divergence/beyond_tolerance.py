@@ -2,61 +2,29 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 from gradaudit.records.finding import Finding
-from gradaudit.records.measurement import Element, MeasuredCase, Measurement, Quantity
+from gradaudit.records.measurement import MeasuredCase
+from gradaudit.rules.divergence.wrong_elements import is_wrong, largest_ratio, proof, proving
+from gradaudit.rules.evaluations import groups, most_telling, of_subject, shown_by
 from gradaudit.rules.interface import Rule
-from gradaudit.rules.statement import about_evaluation, quantities
-from gradaudit.rules.wording import label, number, place, plural, share
+from gradaudit.rules.statement import about_evaluation
+from gradaudit.rules.wording import label
 
 
 def check(measured: MeasuredCase) -> Iterator[Finding]:
-    """One finding for each evaluation with unexplained finite elements, naming the worst."""
-    for measurement in measured.measurements:
-        beyond = [quantity for quantity in quantities(measurement) if quantity.beyond > 0]
-        if not beyond or measurement.explanation.explains or measurement.diagnoses:
+    """One finding for the evaluations of a backend's setting with unexplained finite elements, naming the worst.
+
+    A user's own function that does this is diagnosed: BUG499 where no fault explains it.
+    """
+    for group in groups(measured):
+        showing = [each for each in group if is_wrong(each)]
+        if not showing or of_subject(measured, group[0].key):
             continue
-        worst = max(beyond, key=lambda quantity: quantity.max_error_over_tolerance)
-        element = _worst_finite(worst)
-        counts = " and ".join(f"{share(each.beyond, each.elements, 'element')} of the {each.name}" for each in beyond)
-        message = f"{label(measurement.key)}: {_proof(worst, element)}; beyond: {counts}; {_tried(measurement)}"
-        evidence: dict[str, float | int | str | bool | None] = {
-            "quantity": worst.name,
-            "beyond": worst.beyond,
-            "elements": worst.elements,
-            "max_error_over_tolerance": worst.max_error_over_tolerance,
-            "rows_tried": ", ".join(measurement.explanation.rows_tried),
-        }
-        if element is not None:
-            evidence |= {
-                "index": str(list(element.index)) if element.index else None,
-                "got": element.got,
-                "reference": element.reference,
-                "tolerance": element.tolerance,
-            }
-        yield about_evaluation(RULE, measured, measurement.key, message, evidence)
-
-
-def _worst_finite(quantity: Quantity) -> Element | None:
-    """The first of the worst elements that is finite and ought to be; the others are DIV303's and DIV305's."""
-    finite = (each for each in quantity.worst if math.isfinite(each.got) and math.isfinite(each.reference))
-    return next((each for each in finite if not each.ratio <= 1), None)
-
-
-def _proof(quantity: Quantity, element: Element | None) -> str:
-    if element is None:
-        return f"finite values of the {quantity.name} lie beyond their tolerance"
-    return (
-        f"{place(quantity, element)} is {number(element.got)}, the exact value {number(element.reference)}, off by "
-        f"{number(element.ratio)} times the tolerance {number(element.tolerance)}"
-    )
-
-
-def _tried(measurement: Measurement) -> str:
-    rows = measurement.explanation.rows_tried
-    return f"none of {len(rows)} admissible {plural('formulation', len(rows))} explains every element"
+        measurement = most_telling(showing, largest_ratio)
+        message = f"{label(measurement.key)}: {proof(measurement)}{shown_by(showing, group, measurement)}"
+        yield about_evaluation(RULE, measured, measurement.key, message, proving(measurement))
 
 
 RULE = Rule(

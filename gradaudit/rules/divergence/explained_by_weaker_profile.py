@@ -6,40 +6,36 @@ from collections.abc import Iterator
 
 from gradaudit.records.finding import Finding
 from gradaudit.records.measurement import MeasuredCase
-from gradaudit.records.profile import Profile
+from gradaudit.rules.evaluations import of_subject
 from gradaudit.rules.interface import Rule
 from gradaudit.rules.statement import Evidence, about_evaluation, largest_error
-from gradaudit.rules.wording import label, number
+from gradaudit.rules.wording import declared, label, number
 
 
 def check(measured: MeasuredCase) -> Iterator[Finding]:
-    """One finding for each evaluation that needs a weaker precision than its profile declares."""
+    """One finding for each evaluation of a backend that needs a weaker precision than its profile declares.
+
+    The same in a user's own function is diagnosed as BUG464.
+    """
     for measurement in measured.measurements:
         explanation = measurement.explanation
-        if not (explanation.explains and explanation.weaker):
+        if not (explanation.explains and explanation.weaker) or of_subject(measured, measurement.key):
             continue
         quantity = largest_error(measurement)
         message = (
             f"{label(measurement.key)}: explained only by a lower precision than declared: {explanation.precision} "
-            f"(declared: {_declared(measurement.profile)}); the {quantity.name} is off by up to "
+            f"(declared: {declared(measurement.profile)}); the {quantity.name} is off by up to "
             f"{number(quantity.max_ulp)} ULP, {number(quantity.max_abs_error)} in absolute terms"
         )
         evidence: Evidence = {
             "precision_needed": explanation.precision,
             "formulation_needed": explanation.formulation,
-            "declared": _declared(measurement.profile),
+            "declared": declared(measurement.profile),
             "quantity": quantity.name,
             "max_ulp": quantity.max_ulp,
             "max_abs_error": quantity.max_abs_error,
         }
         yield about_evaluation(RULE, measured, measurement.key, message, evidence)
-
-
-def _declared(profile: Profile) -> str:
-    return (
-        f"compute {profile.compute}, accumulate {profile.accumulate}, statistics {profile.statistics}, "
-        f"storage {profile.storage}"
-    )
 
 
 RULE = Rule(

@@ -6,18 +6,21 @@ import math
 from collections.abc import Iterator
 
 from gradaudit.records.finding import Finding
-from gradaudit.records.measurement import Element, MeasuredCase, Quantity
+from gradaudit.records.measurement import Element, MeasuredCase, Measurement, Quantity
+from gradaudit.rules.evaluations import groups, most_telling, named_faults, shown_by
 from gradaudit.rules.interface import Rule
 from gradaudit.rules.statement import about_evaluation, quantities
 from gradaudit.rules.wording import label, number, place, share
 
 
 def check(measured: MeasuredCase) -> Iterator[Finding]:
-    """One finding for each evaluation with a NaN or infinity that no diagnosis explains."""
-    for measurement in measured.measurements:
-        wrong = [quantity for quantity in quantities(measurement) if quantity.non_finite > 0]
-        if not wrong or measurement.diagnoses:
+    """One finding for the evaluations of a setting with a NaN or infinity that no fault explains."""
+    for group in groups(measured):
+        showing = [each for each in group if _unexplained(each)]
+        if not showing or named_faults(measured, group[0].key):
             continue
+        measurement = most_telling(showing, lambda each: sum(quantity.non_finite for quantity in _wrong(each)))
+        wrong = _wrong(measurement)
         counts = " and ".join(
             f"{share(each.non_finite, each.elements, 'element')} of the {each.name}" for each in wrong
         )
@@ -37,8 +40,19 @@ def check(measured: MeasuredCase) -> Iterator[Finding]:
                 "got": element.got,
                 "reference": element.reference,
             }
-        message = f"{label(measurement.key)}: not finite where a finite value is due: {counts}{example}"
+        message = (
+            f"{label(measurement.key)}: not finite where a finite value is due: {counts}{example}"
+            f"{shown_by(showing, group, measurement)}"
+        )
         yield about_evaluation(RULE, measured, measurement.key, message, evidence)
+
+
+def _wrong(measurement: Measurement) -> list[Quantity]:
+    return [quantity for quantity in quantities(measurement) if quantity.non_finite > 0]
+
+
+def _unexplained(measurement: Measurement) -> bool:
+    return bool(_wrong(measurement)) and not measurement.diagnoses and not measurement.special_probe
 
 
 def _first(quantity: Quantity) -> Element | None:

@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from gradaudit.records.finding import Finding
-from gradaudit.records.measurement import Element, MeasuredCase, Quantity
+from gradaudit.records.measurement import Element, MeasuredCase, Measurement, Quantity
+from gradaudit.rules.evaluations import groups, most_telling, shown_by
 from gradaudit.rules.interface import Rule
 from gradaudit.rules.statement import about_evaluation, quantities
-from gradaudit.rules.wording import label, number, place, share
-
-SPECIAL_VALUE_PROBES = frozenset(
-    {"negative-infinity-logits", "all-rows-ignored", "zero-weights", "labels-out-of-range"}
-)
-"""Probes whose inputs nobody asked about; what only they show is a warning."""
+from gradaudit.rules.wording import label, number, one_line, place, share
 
 
 def check(measured: MeasuredCase) -> Iterator[Finding]:
-    """One finding for each evaluation with a mismatch: an error, or a warning where a special probe shows it."""
-    for measurement in measured.measurements:
-        wrong = [quantity for quantity in quantities(measurement) if quantity.special_mismatch > 0]
-        if not wrong:
+    """One finding for the evaluations of a setting with a mismatch; a warning where special probes alone show it.
+
+    Values that are to be refused, and were not, are breaches of that name.
+    """
+    for breach in measured.breaches:
+        if breach.fault == RULE.name:
+            message = f"{label(breach.key)}: {one_line(breach.statement)}"
+            severity = RULE.severity if breach.key.probe is None else "warning"
+            yield about_evaluation(RULE, measured, breach.key, message, dict(breach.evidence), severity=severity)
+    for group in groups(measured):
+        showing = [each for each in group if _wrong(each)]
+        if not showing:
             continue
+        ordinary = [each for each in showing if not each.special_probe]
+        measurement = most_telling(ordinary or showing, lambda each: sum(map(_mismatches(each), _wrong(each))))
+        wrong, mismatches = _wrong(measurement), _mismatches(measurement)
         counts = " and ".join(
-            f"{share(each.special_mismatch, each.elements, 'element')} of the {each.name}" for each in wrong
+            f"{share(mismatches(each), each.elements, 'element')} of the {each.name}" for each in wrong
         )
         evidence: dict[str, float | int | str | bool | None] = {
-            f"special_mismatch_{quantity.name}": quantity.special_mismatch for quantity in wrong
+            f"special_mismatch_{quantity.name}": mismatches(quantity) for quantity in wrong
         }
         example = ""
         shown = next(((quantity, each) for quantity in wrong if (each := _first(quantity)) is not None), None)
@@ -39,14 +46,32 @@ def check(measured: MeasuredCase) -> Iterator[Finding]:
                 "got": element.got,
                 "reference": element.reference,
             }
-        message = f"{label(measurement.key)}: not the value that is due at special inputs: {counts}{example}"
-        severity = "warning" if measurement.key.probe in SPECIAL_VALUE_PROBES else RULE.severity
+        message = (
+            f"{label(measurement.key)}: not the value that is due at special inputs: {counts}{example}"
+            f"{shown_by(showing, group, measurement)}"
+        )
+        severity = "warning" if measurement.special_probe else RULE.severity
         yield about_evaluation(RULE, measured, measurement.key, message, evidence, severity=severity)
 
 
+def _mismatches(measurement: Measurement) -> Callable[[Quantity], int]:
+    """How many elements of a quantity differ. Under a special probe all that is wrong is a matter of policy."""
+    if not measurement.special_probe:
+        return lambda quantity: quantity.special_mismatch
+    explained = measurement.explanation.explains
+    return lambda each: each.special_mismatch + each.non_finite + (0 if explained else each.beyond)
+
+
+def _wrong(measurement: Measurement) -> list[Quantity]:
+    mismatches = _mismatches(measurement)
+    return [quantity for quantity in quantities(measurement) if mismatches(quantity) > 0]
+
+
 def _first(quantity: Quantity) -> Element | None:
-    """The first of the worst elements with an infinite ratio, which is what a wrong special value has."""
-    return next((each for each in quantity.worst if not each.ratio < float("inf")), None)
+    """The first of the worst elements with an infinite ratio, which is what a wrong special value has; else the first
+    beyond its tolerance."""
+    infinite = (each for each in quantity.worst if not each.ratio < float("inf"))
+    return next(infinite, next((each for each in quantity.worst if not each.ratio <= 1), None))
 
 
 RULE = Rule(
@@ -62,7 +87,9 @@ RULE = Rule(
     formula="""
         limits: exp(-inf) = 0, p_j = 0 and dL/dx_j = 0 at a -inf logit, 0 * log 0 = 0;
         undefined, so NaN: a row of -inf logits only, a NaN logit, a mean over no valid row (0/0)
-        fires where the class of the returned value, or a finite value beside it, is not the one due
+        fires where the class of the returned value, or a finite value beside it, is not the one due;
+        a probe of special values (nobody asked about them) makes it a warning, whatever it is that differs there,
+        and so does one with labels out of range, where an exception is due and a number comes back
     """,
     source="docs/numerics.md, policy for special values; semantics of cross entropy: section 2",
     fires="""

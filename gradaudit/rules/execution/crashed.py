@@ -11,7 +11,7 @@ from gradaudit.rules.interface import Rule
 
 
 def check(measured: MeasuredCase) -> Iterator[Finding]:
-    """One finding for each evaluation that failed so."""
+    """One finding for each evaluation of a backend, and for each subject, that failed so."""
     yield from failed(RULE, measured, "crashed", "the worker process died")
 
 

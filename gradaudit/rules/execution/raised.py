@@ -4,15 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gradaudit.records.evaluation import EvaluationFailure
 from gradaudit.records.finding import Finding
 from gradaudit.records.measurement import MeasuredCase
-from gradaudit.rules.execution.failed import failed
+from gradaudit.rules.execution.failed import failed, for_subject
 from gradaudit.rules.interface import Rule
 
 
 def check(measured: MeasuredCase) -> Iterator[Finding]:
-    """One finding for each evaluation that failed so."""
-    yield from failed(RULE, measured, "raised", "an exception was raised")
+    """One finding for each evaluation of a backend, and for each subject, that raised.
+
+    It is a warning where a subject raised on probes alone: the case's own inputs were audited.
+    """
+    raised = tuple(failed(RULE, measured, "raised", "an exception was raised"))
+    yield from raised
+    refused: dict[tuple[str, str], list[EvaluationFailure]] = {}
+    for failure in measured.failures:
+        if failure.kind == "refused":
+            refused.setdefault((failure.key.subject, failure.key.backend), []).append(failure)
+    told = {(finding.subject, finding.backend) for finding in raised}
+    for subject, failures in refused.items():
+        if subject not in told:
+            statement = "it takes the case's own inputs and raised here, so that nothing is known of its values"
+            yield for_subject(RULE, measured, failures, statement, severity="warning")
 
 
 RULE = Rule(
@@ -22,7 +36,8 @@ RULE = Rule(
     summary="The subject, or the framework beneath it, raised an exception instead of returning values.",
     why="""
         The case is valid by its spec, so the subject was expected to have an answer. What it raised is quoted;
-        the full traceback stands in the JSON report.
+        the full traceback stands in the JSON report. A probe is an input that nobody asked about, so that
+        a subject which refuses one is told so by a warning.
     """,
     formula="""
         no mathematics: the call of the subject ended with an exception
@@ -33,7 +48,7 @@ RULE = Rule(
     fires_note="A subject that raises fires it; the tests use an adapter that raises ValueError.",
     advice=(
         "Read the exception: a shape, dtype or device that the subject does not take is the usual cause; narrow "
-        "dtypes, formulations or axis in the spec to what it does take."
+        "dtypes, formulations, axis or probes in the spec to what it does take."
     ),
     check=check,
 )

@@ -10,25 +10,34 @@ from gradaudit.rules.interface import Rule
 from gradaudit.rules.statement import Evidence, about_evaluation, about_setting, derivatives
 from gradaudit.rules.wording import label, setting, share
 
-Setting = tuple[str, float, str | None]
+Setting = tuple[str, float]
 
 
 def check(measured: MeasuredCase) -> Iterator[Finding]:
-    """One finding for a dtype, scale and probe where no evaluation could fail, else one for each that could not."""
+    """One finding for a dtype and scale where no evaluation could fail, else one for each that could not.
+
+    It is about the case's own inputs. A subject whose probes have power was audited by them.
+    """
+    probed = {_who(each) for each in measured.measurements if each.key.probe is not None and _powerless(each) is None}
     groups: dict[Setting, list[Measurement]] = {}
     for measurement in measured.measurements:
         key = measurement.key
-        groups.setdefault((key.dtype, key.scale, key.probe), []).append(measurement)
-    for (dtype, scale, probe), measurements in groups.items():
+        if key.probe is None and _who(measurement) not in probed:
+            groups.setdefault((key.dtype, key.scale), []).append(measurement)
+    for (dtype, scale), measurements in groups.items():
         powerless = [(each, quantity) for each in measurements if (quantity := _powerless(each)) is not None]
         if powerless and len(powerless) == len(measurements):
             quantity = powerless[0][1]
-            words = f"in {setting(dtype, scale, probe)} {_message(quantity)}"
-            yield about_setting(RULE, measured, words, _evidence(quantity), dtype=dtype, scale=scale, probe=probe)
+            words = f"in {setting(dtype, scale)} {_message(quantity)}"
+            yield about_setting(RULE, measured, words, _evidence(quantity), dtype=dtype, scale=scale)
         else:
             for measurement, quantity in powerless:
                 words = f"{label(measurement.key)}: {_message(quantity)}"
                 yield about_evaluation(RULE, measured, measurement.key, words, _evidence(quantity))
+
+
+def _who(measurement: Measurement) -> tuple[str, str, str]:
+    return measurement.key.subject, measurement.key.backend, measurement.key.dtype
 
 
 def _powerless(measurement: Measurement) -> Quantity | None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
+from gradaudit.records.evaluation import EvaluationKey
 from gradaudit.records.finding import Finding
-from gradaudit.records.measurement import MeasuredCase
+from gradaudit.records.measurement import Diagnosis, MeasuredCase, Measurement, NamedFault
+from gradaudit.rules.evaluations import groups, most_telling, named_faults, of_subject, shown_by
 from gradaudit.rules.interface import Rule
 from gradaudit.rules.statement import about_evaluation
 from gradaudit.rules.wording import label, number, one_line
@@ -14,20 +17,61 @@ OF_FORMULATION = {"unfused": "unfused-logarithm", "unshifted": "missing-max-shif
 """The fault that a formulation has by its nature."""
 
 
-def diagnosed(rule: Rule, measured: MeasuredCase, fault: str, statement: str) -> Iterator[Finding]:
-    """One finding for each evaluation that `fault` explains: the statement, and the numbers of the evidence.
+def named(rule: Rule, measured: MeasuredCase) -> Iterator[Finding]:
+    """One finding for each subject and dtype whose evaluations the rule's fault explains."""
+    for fault in measured.faults:
+        if fault.fault == rule.name:
+            yield about_evaluation(rule, measured, fault.key, _statement(measured, fault), dict(fault.evidence))
 
-    The same NaN can fit two faults. Where one of them is the nature of the declared formulation, it is that one.
+
+def broken(rule: Rule, measured: MeasuredCase) -> Iterator[Finding]:
+    """One finding for each breach of a function's contract that goes by the rule's name."""
+    for breach in measured.breaches:
+        if breach.fault == rule.name:
+            message = f"{_who(measured, breach.key)}: {one_line(breach.statement)}"
+            yield about_evaluation(rule, measured, breach.key, message, dict(breach.evidence))
+
+
+def diagnosed(rule: Rule, measured: MeasuredCase, statement: str) -> Iterator[Finding]:
+    """One finding for each evaluation that the rule's fault explains by itself: the statement and its numbers.
+
+    The evaluations of a subject are one finding, and none where :func:`named` has said it of all of them. The same
+    NaN can fit two faults; where one of them is the nature of the declared formulation, it is that one.
     """
-    for measurement in measured.measurements:
-        natural = OF_FORMULATION.get(measurement.key.formulation)
-        overruled = fault != natural and any(each.fault == natural for each in measurement.diagnoses)
-        for diagnosis in measurement.diagnoses:
-            if diagnosis.fault != fault or overruled:
-                continue
+    for group in groups(measured):
+        showing = [each for each in group if _diagnosis(rule, each) is not None]
+        if not showing or named_faults(measured, group[0].key):
+            continue
+        alone = of_subject(measured, group[0].key) or any(each.key.probe is not None for each in group)
+        for shown in [most_telling(showing, lambda _: 0.0)] if alone else showing:
+            diagnosis = _diagnosis(rule, shown)
+            assert diagnosis is not None
             numbers = ", ".join(f"{name.replace('_', ' ')} {_shown(value)}" for name, value in diagnosis.evidence)
-            message = f"{label(measurement.key)}: {statement} ({numbers})"
-            yield about_evaluation(rule, measured, measurement.key, message, dict(diagnosis.evidence))
+            message = f"{label(shown.key)}: {statement} ({numbers}){shown_by(showing, group, shown)}"
+            yield about_evaluation(rule, measured, shown.key, message, dict(diagnosis.evidence))
+
+
+def _diagnosis(rule: Rule, measurement: Measurement) -> Diagnosis | None:
+    natural = OF_FORMULATION.get(measurement.key.formulation)
+    if rule.name != natural and any(each.fault == natural for each in measurement.diagnoses):
+        return None
+    return next((each for each in measurement.diagnoses if each.fault == rule.name), None)
+
+
+def _statement(measured: MeasuredCase, fault: NamedFault) -> str:
+    parts = [f"{_who(measured, fault.key)}: {one_line(fault.statement)}"]
+    parts += [one_line(fault.advice)] if fault.advice else []
+    for other, probe in fault.alternatives:
+        apart = f"probe {one_line(probe)} would tell them apart" if probe else "no probe tells them apart"
+        parts.append(f"or: {one_line(other)} ({apart})")
+    return "; ".join(parts)
+
+
+def _who(measured: MeasuredCase, key: EvaluationKey) -> str:
+    """The subject and its setting; what shows it is told where there were probes to show it."""
+    if key.probe is not None:
+        return f"{label(replace(key, probe=None))} (shown by probe {one_line(key.probe)})"
+    return f"{label(key)} (shown by the case's own inputs)" if measured.case.probes else label(key)
 
 
 def _shown(value: float | int | str) -> str:

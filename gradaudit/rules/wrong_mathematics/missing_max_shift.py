@@ -7,20 +7,19 @@ from collections.abc import Iterator
 from gradaudit.records.finding import Finding
 from gradaudit.records.measurement import MeasuredCase
 from gradaudit.rules.interface import Rule
-from gradaudit.rules.wrong_mathematics.diagnosed import diagnosed
-
-FAULT = "missing-max-shift"
+from gradaudit.rules.wrong_mathematics.diagnosed import diagnosed, named
 
 
 def check(measured: MeasuredCase) -> Iterator[Finding]:
-    """One finding for each evaluation that was diagnosed so."""
+    """One finding for each subject that the fault explains, and for each evaluation that it explains by itself."""
     statement = "exp(x) leaves the range of the dtype because the row's largest logit is not subtracted first"
-    yield from diagnosed(RULE, measured, FAULT, statement)
+    yield from named(RULE, measured)
+    yield from diagnosed(RULE, measured, statement)
 
 
 RULE = Rule(
     code="BUG463",
-    name=FAULT,
+    name="missing-max-shift",
     severity="error",
     summary="Exponentials overflow, or all vanish, because the row's largest logit was not subtracted first.",
     why="""

@@ -7,20 +7,19 @@ from collections.abc import Iterator
 from gradaudit.records.finding import Finding
 from gradaudit.records.measurement import MeasuredCase
 from gradaudit.rules.interface import Rule
-from gradaudit.rules.wrong_mathematics.diagnosed import diagnosed
-
-FAULT = "unfused-logarithm"
+from gradaudit.rules.wrong_mathematics.diagnosed import diagnosed, named
 
 
 def check(measured: MeasuredCase) -> Iterator[Finding]:
-    """One finding for each evaluation that was diagnosed so."""
+    """One finding for each subject that the fault explains, and for each evaluation that it explains by itself."""
     statement = "log(softmax) overflows where the logarithm of the exact probability is an ordinary number"
-    yield from diagnosed(RULE, measured, FAULT, statement)
+    yield from named(RULE, measured)
+    yield from diagnosed(RULE, measured, statement)
 
 
 RULE = Rule(
     code="BUG461",
-    name=FAULT,
+    name="unfused-logarithm",
     severity="error",
     summary="The logarithm is taken of a softmax that has underflowed, so that 1/p or log p is infinite or NaN.",
     why="""
