@@ -47,7 +47,8 @@ class Backend:
 
     `adapter` is the file that does so and `dtypes` those it may be asked for. `packages` are the distributions
     whose versions are of interest, the framework first. `remedy` is the command that installs it. `profile`
-    declares its arithmetic, from which tolerances are derived.
+    declares its arithmetic, from which tolerances are derived. `subjects` is the adapter that runs the users' own
+    functions written in this framework, in a worker apart; None where there is none.
     """
 
     name: str
@@ -56,3 +57,4 @@ class Backend:
     packages: tuple[str, ...]
     remedy: str
     profile: DeclareProfile
+    subjects: Path | None = None

@@ -52,4 +52,5 @@ BACKEND = Backend(
     packages=("numpy", "ml_dtypes"),
     remedy="pip install numpy ml-dtypes",
     profile=profile,
+    subjects=STANDALONE / "numpy_subjects.py",
 )

@@ -70,4 +70,5 @@ BACKEND = Backend(
     packages=("torch",),
     remedy="pip install torch",
     profile=profile,
+    subjects=STANDALONE / "torch_subjects.py",
 )

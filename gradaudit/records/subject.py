@@ -24,7 +24,9 @@ class Subject:
     {"tensor": [...]} stands for a tensor. `input` is one of INPUTS. `targets` is "as_given", or "one_hot" where class
     indices are to arrive as one-hot rows of the logits' shape. `profile` holds what the author claims (compute,
     accumulate, storage, formulation). `autocast` names the dtype of torch's autocast, if any. `live` is the callable
-    itself where it was handed over by the Python API; it then runs in the caller's process.
+    itself where it was handed over by the Python API; it then runs in the caller's process. A relative `target` is
+    looked for in `base_directory`, then in the working directory. It computes on `device`, and with `derivatives` 2
+    its second order is asked for too.
     """
 
     name: str
@@ -38,6 +40,9 @@ class Subject:
     autocast: str | None = None
     location: Location = COMMAND_LINE
     live: object | None = None
+    base_directory: str = "."
+    device: str = "cpu"
+    derivatives: int = 1
 
     @property
     def formulation(self) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradaudit.errors import WorkerError
-from gradaudit.workers import environment, run_folder
+from gradaudit.workers import ending, environment, requests, run_folder
 from gradaudit.workers.channel import BrokenWorkerError, Channel
 from gradaudit.workers.settings import WorkerSettings
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gradaudit.backends.interface import Backend
     from gradaudit.records.evaluation import BackendState, Evaluation, EvaluationFailure, EvaluationKey
     from gradaudit.records.inputs import Inputs
+    from gradaudit.records.subject import Subject
 
 DETAIL_CHARACTERS = 4000
 
@@ -48,6 +49,8 @@ class BackendProcess:
         self._greeting: int | None = None
         self._closed = False
         self._channel: Channel | None = None
+        self._owner: tuple[str, str] | None = None
+        self._tainted = False
         self._launch()
 
     def __enter__(self) -> BackendProcess:
@@ -91,12 +94,20 @@ class BackendProcess:
             finally:
                 run_folder.remove(folder)
 
-    def evaluate(self, key: EvaluationKey, inputs: Inputs) -> Evaluation | EvaluationFailure:
-        """Forward and backward of `key.formulation` on `inputs`, or why there is no result."""
+    def evaluate(
+        self, key: EvaluationKey, inputs: Inputs, subject: Subject | None = None, *, experiments: bool = False
+    ) -> Evaluation | EvaluationFailure:
+        """Forward and backward of `key.formulation`, or of a user's `subject`; or why there is no result.
+
+        With `experiments` the subject is also run in other ways, to see whether it behaves like a function; what goes
+        wrong there is a note of the evaluation.
+        """
         from gradaudit.records.evaluation import EvaluationFailure
         from gradaudit.workers import responses
 
         with self._turn:
+            if subject is not None:
+                self._make_way(subject)
             refusal = self._refusal(key, inputs)
             if refusal is not None:
                 return refusal
@@ -104,17 +115,45 @@ class BackendProcess:
             folder = None
             try:
                 folder = self._folder.new_evaluation(self.backend.name)
-                request = _request(key, inputs)
+                request = requests.evaluate(key, inputs, subject, self._settings.timeout)
                 request |= {"arrays": self._folder.store(inputs), "folder": str(folder)}
                 response, captured = self._channel.exchange(request, self._settings.timeout)
-                return responses.evaluation(key, inputs, response, folder, captured)
+                if subject is None:
+                    return responses.evaluation(key, inputs, response, folder, captured)
+                result = responses.of_subject(key, response, folder, captured)
+                if isinstance(result, EvaluationFailure):
+                    return result
+                self._tainted = self._tainted or bool(result.notes.get("process"))
+                return self._experimented(result, request, folder) if experiments else result
             except BrokenWorkerError as error:
-                return EvaluationFailure(key, error.kind, str(error), error.output[-DETAIL_CHARACTERS:])
+                message = str(error) if subject is None else ending.of_subject(subject, str(error), error.output)
+                return EvaluationFailure(key, error.kind, message, error.output[-DETAIL_CHARACTERS:])
             except OSError as error:
                 return EvaluationFailure(key, "crashed", f"arrays cannot be stored in {self._folder.path}: {error}")
             finally:
                 if folder is not None:
                     run_folder.remove(folder)
+
+    def _experimented(self, result: Evaluation, request: dict[str, object], folder: Path) -> Evaluation:
+        from gradaudit.workers import responses
+
+        assert self._channel is not None
+        try:
+            response, _ = self._channel.exchange({**request, "request": "experiment"}, self._settings.timeout)
+        except BrokenWorkerError as error:
+            return responses.without_experiments(result, error.kind, str(error))
+        return responses.experiments(result, response, folder)
+
+    def _make_way(self, subject: Subject) -> None:
+        """End a worker whose process another subject has changed, or that finds modules in another folder."""
+        owner = (subject.base_directory, subject.name)
+        if self._owner is not None and self._owner != owner:
+            elsewhere = self._owner[0] != subject.base_directory
+            if (self._tainted or elsewhere) and self._channel is not None:
+                self._ready()
+                self._channel.kill()
+        if self._owner != owner:
+            self._owner, self._tainted = owner, False
 
     def close(self) -> None:
         """End the worker, from whatever thread and whatever it is doing."""
@@ -197,17 +236,3 @@ class BackendProcess:
             message = f"this {name} ({self._state.version}) has no {inputs.dtype}"
             return EvaluationFailure(key, "unsupported", f"{message}; it has {', '.join(self._state.dtypes)}")
         return None
-
-
-def _request(key: EvaluationKey, inputs: Inputs) -> dict[str, object]:
-    """The request as JSON has it; class weights travel as an array."""
-    parameters = {name: value for name, value in inputs.function.parameters.items() if name != "weight"}
-    return {
-        "request": "evaluate",
-        "function": inputs.function.name,
-        "parameters": parameters,
-        "formulation": key.formulation,
-        "dtype": inputs.dtype,
-        "axis": list(inputs.axis),
-        "per_output": inputs.per_output,
-    }

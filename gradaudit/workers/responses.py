@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,9 @@ MAP_FROM = 1 << 20
 """Arrays from this many bytes on stay in their file, memory-mapped; smaller ones do not occupy a descriptor."""
 
 FLOATS = ("float16", "bfloat16", "float32", "float64")
+
+OUR_ERRORS = ("NoSuchSubjectError", "SubjectImportError", "UnusableSubjectError", "ForkedError")
+"""Exceptions of the adapters for users' code whose messages are whole sentences."""
 
 
 class BadResponseError(ValueError):
@@ -57,10 +61,7 @@ def evaluation(
 ) -> Evaluation | EvaluationFailure:
     """The evaluation in `folder`, or why there is none."""
     if response["status"] != "ok":
-        kind = str(response["status"])
-        kind = kind if kind in ("out_of_memory", "unsupported") else "raised"
-        detail = str(response.get("traceback", "")) + (f"\nprinted:\n{captured}" if captured else "")
-        return EvaluationFailure(key, kind, f"{response.get('type')}: {response.get('message')}", detail)
+        return failure(key, response, captured)
     try:
         output_shape, derivative, derivative_shape = expected_shapes(inputs)
         output = array(response, "output", folder, output_shape)
@@ -72,6 +73,74 @@ def evaluation(
         return EvaluationFailure(key, "raised", f"unusable result: {error}", captured)
     gradient, jacobian = (None, result) if inputs.per_output else (result, None)
     return Evaluation(key, output, gradient, jacobian, float(seconds), captured)
+
+
+def failure(key: EvaluationKey, response: Response, captured: str) -> EvaluationFailure:
+    """The failure that a response stands for."""
+    kind = str(response["status"])
+    kind = kind if kind in ("out_of_memory", "unsupported") else "raised"
+    detail = str(response.get("traceback", "")) + (f"\nprinted:\n{captured}" if captured else "")
+    return EvaluationFailure(key, kind, _raised(response), detail)
+
+
+def of_subject(key: EvaluationKey, response: Response, folder: Path, captured: str) -> Evaluation | EvaluationFailure:
+    """What a user's own function returned, whatever its shape, or why there is nothing.
+
+    Where it returned no array at all `output` is empty; `notes` say what it was.
+    """
+    if response["status"] != "ok":
+        return failure(key, response, captured)
+    try:
+        found = {name: array(response, name, folder, None) for name in _mapping(response, "arrays")}
+    except BadResponseError as error:
+        return EvaluationFailure(key, "raised", f"unusable result: {error}", captured)
+    return subject_evaluation(key, found, response, captured)
+
+
+def subject_evaluation(
+    key: EvaluationKey, found: Mapping[str, np.ndarray], response: Response, captured: str
+) -> Evaluation:
+    """The evaluation of a user's function, of the arrays that its response named."""
+    import numpy as np
+
+    seconds = response.get("seconds")
+    return Evaluation(
+        key,
+        output=found.get("output", np.zeros(0)),
+        gradient=found.get("gradient"),
+        jacobian=found.get("jacobian"),
+        seconds=float(seconds) if isinstance(seconds, (int, float)) else 0.0,
+        captured=captured,
+        notes=dict(_mapping(response, "notes")),
+    )
+
+
+def experiments(evaluation: Evaluation, response: Response, folder: Path) -> Evaluation:
+    """`evaluation` with what further runs of the function returned, or with a note of why there is nothing."""
+    try:
+        found = {name: array(response, name, folder, None) for name in _mapping(response, "arrays")}
+    except BadResponseError as error:
+        return without_experiments(evaluation, "raised", f"unusable result: {error}")
+    return experimented(evaluation, found, response)
+
+
+def experimented(evaluation: Evaluation, found: Mapping[str, np.ndarray], response: Response) -> Evaluation:
+    """The same with the arrays in memory."""
+    if response["status"] != "ok":
+        return without_experiments(evaluation, str(response["status"]), _raised(response))
+    return replace(evaluation, experiments=found, notes={**evaluation.notes, **_mapping(response, "notes")})
+
+
+def without_experiments(evaluation: Evaluation, kind: str, reason: str) -> Evaluation:
+    """`evaluation` with a note of how its further runs failed."""
+    failed = {"kind": kind, "message": reason}
+    return replace(evaluation, notes={**evaluation.notes, "experiments_failed": failed})
+
+
+def _raised(response: Response) -> str:
+    place, kind = response.get("place"), response.get("type")
+    said = str(response.get("message")) if kind in OUR_ERRORS else f"{kind}: {response.get('message')}"
+    return f"{place}: {said}" if place else said
 
 
 def expected_shapes(inputs: Inputs) -> tuple[tuple[int, ...], str, tuple[int, ...]]:
@@ -94,8 +163,9 @@ def expected_shapes(inputs: Inputs) -> tuple[tuple[int, ...], str, tuple[int, ..
     return outer if parameters.get("reduction", "none") == "none" else (), "jacobian", (1, *shape)
 
 
-def array(response: Response, name: str, folder: Path, shape: tuple[int, ...]) -> np.ndarray:
-    """The array called `name`; BadResponseError where it is missing, no float array, or of another shape."""
+def array(response: Response, name: str, folder: Path, shape: tuple[int, ...] | None) -> np.ndarray:
+    """The array called `name`; BadResponseError where it is missing, no float array, or of another shape than `shape`
+    (None: any)."""
     import numpy as np
 
     description = _mapping(response, "arrays").get(name)
@@ -115,7 +185,7 @@ def array(response: Response, name: str, folder: Path, shape: tuple[int, ...]) -
     stored = "uint16" if dtype == "bfloat16" else dtype
     if dtype not in FLOATS or loaded.dtype.name != stored:
         raise BadResponseError(f"{name}: one of {', '.join(FLOATS)} was expected, {loaded.dtype} came as {dtype!r}")
-    if loaded.shape != shape:
+    if shape is not None and loaded.shape != shape:
         raise BadResponseError(f"{name}: shape {list(shape)} was expected, {list(loaded.shape)} came")
     if dtype == "bfloat16":
         import ml_dtypes

@@ -52,7 +52,7 @@ def evaluate(request: Request, arrays: dict[str, Any]) -> dict[str, Any]:
     """Forward and backward of one function; see `gradaudit.backends.interface` for the request."""
     import torch
 
-    tensors = {name: _tensor(array) for name, array in arrays.items()}
+    tensors = {name: as_tensor(array) for name, array in arrays.items()}
     axes, per_class = list(request["axis"]), request["function"] in ("softmax", "log_softmax")
     jacobian = request["per_output"] and per_class
     if jacobian:
@@ -75,15 +75,15 @@ def evaluate(request: Request, arrays: dict[str, Any]) -> dict[str, Any]:
         if "not implemented for" in str(error):
             raise UnsupportedError("torch %s: %s" % (torch.__version__, error)) from None
         raise
-    result: dict[str, Any] = {"seconds": seconds, "output": _encoded(output[0] if jacobian else output)}
+    result: dict[str, Any] = {"seconds": seconds, "output": encoded(output[0] if jacobian else output)}
     if request["per_output"]:
-        result["jacobian"] = _encoded(gradient if jacobian else gradient[None])
+        result["jacobian"] = encoded(gradient if jacobian else gradient[None])
     else:
-        result["gradient"] = _encoded(gradient)
+        result["gradient"] = encoded(gradient)
     return result
 
 
-def _tensor(array: Any) -> Tensor:
+def as_tensor(array: Any) -> Tensor:
     """A tensor over the array's own memory; bfloat16 arrives as its bits."""
     import torch
 
@@ -92,7 +92,8 @@ def _tensor(array: Any) -> Tensor:
     return torch.from_numpy(array)
 
 
-def _encoded(tensor: Tensor) -> tuple[Any, str]:
+def encoded(tensor: Tensor) -> tuple[Any, str]:
+    """The array of a tensor, bfloat16 as its bits, and the name of its dtype."""
     import torch
 
     tensor, dtype = tensor.detach(), str(tensor.dtype).rpartition(".")[2]

@@ -15,7 +15,10 @@ An adapter is one Python file with these names:
         imports the framework and pins its threads; an exception says that the framework is not available.
     evaluate(request, arrays) -> {"output": (array, dtype), "gradient" or "jacobian": (array, dtype),
                                   "seconds": float}
-        the framework's forward and backward; the request is described in `gradaudit.backends.interface`.
+        the framework's forward and backward; the request is described in `gradaudit.backends.interface`. "notes"
+        (facts that JSON can hold) may be beside them.
+    experiment(request, arrays) -> {"experiments": {name: (array, dtype)}, "notes": {...}, "seconds": float}
+        further runs of a user's function (optional); an exception may carry "file:line in name" in `gradaudit_place`.
     draw(distribution, shape, seed) -> float32 array (optional)
     UnsupportedError (optional): the exception class by which it says that it has no such dtype or formulation.
 """
@@ -51,6 +54,7 @@ TRACEBACK_CHARACTERS = 4000
 def main(arguments: list[str]) -> None:
     """Serve requests until a shutdown request or the end of the input."""
     requests, responses = _take_protocol()
+    process = os.getpid()
     options = dict(zip(arguments[::2], arguments[1::2]))
     inbox: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     threading.Thread(target=_read_requests, args=(requests, inbox), daemon=True).start()
@@ -64,7 +68,7 @@ def main(arguments: list[str]) -> None:
         try:
             if kind == "hello":
                 adapter, response = _hello(options)
-            elif kind == "evaluate":
+            elif kind in ("evaluate", "experiment"):
                 response = _evaluate(adapter, request)
             elif kind == "draw":
                 response = _draw(adapter, request)
@@ -73,7 +77,9 @@ def main(arguments: list[str]) -> None:
             response["status"] = "ok"
             text = json.dumps(dict(response, id=request.get("id")), allow_nan=False)
         except BaseException as error:  # also SystemExit: user code must not end the worker unnoticed
-            text = json.dumps(dict(_failure(error, adapter), id=request.get("id")))
+            text = json.dumps(dict(failure(error, adapter), id=request.get("id")))
+        if os.getpid() != process:
+            os._exit(0)  # user code forked: the child has no say here
         _flush()
         _respond(responses, text)
 
@@ -182,13 +188,14 @@ def _cap_address_space(extra: int) -> None:
 
 def _evaluate(adapter: Any, request: dict[str, Any]) -> dict[str, Any]:
     arrays = {name: _load(path) for name, path in request["arrays"].items() if path is not None}
-    result = adapter.evaluate(request, arrays)
+    ask = adapter.evaluate if request["request"] == "evaluate" else adapter.experiment
+    result = ask(request, arrays)
+    found = {name: result[name] for name in ("output", "gradient", "jacobian") if name in result}
+    found.update(result.get("experiments", {}))
     stored = {}
-    for name in ("output", "gradient", "jacobian"):
-        if name in result:
-            array, dtype = result[name]
-            stored[name] = {"path": _save(request["folder"], name, array), "dtype": dtype}
-    return {"arrays": stored, "seconds": float(result["seconds"])}
+    for name, (array, dtype) in found.items():
+        stored[name] = {"path": _save(request["folder"], name, array), "dtype": dtype}
+    return {"arrays": stored, "seconds": float(result["seconds"]), "notes": result.get("notes", {})}
 
 
 def _draw(adapter: Any, request: dict[str, Any]) -> dict[str, Any]:
@@ -211,7 +218,7 @@ def _save(folder: str, name: str, array: Any) -> str:
     return path
 
 
-def _failure(error: BaseException, adapter: Any) -> dict[str, Any]:
+def failure(error: BaseException, adapter: Any) -> dict[str, Any]:
     """The response that stands for an exception."""
     message = str(error)
     unsupported = getattr(adapter, "UnsupportedError", ())
@@ -224,6 +231,7 @@ def _failure(error: BaseException, adapter: Any) -> dict[str, Any]:
         "status": status,
         "type": type(error).__name__,
         "message": message[:TRACEBACK_CHARACTERS],
+        "place": str(getattr(error, "gradaudit_place", "")),
         "traceback": "".join(lines)[-TRACEBACK_CHARACTERS:],
     }
 
