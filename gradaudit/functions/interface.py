@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -35,15 +36,41 @@ class Parameter:
     maximum: float | None = None
 
 
+def always(parameters: Mapping[str, object]) -> bool:  # noqa: ARG001 - the predicate's signature
+    """A spelling that serves whatever the parameters are."""
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Spelling:
+    """An order of operations that sound code may use: over balls charged with its arithmetic, `output` gives the
+    tolerance of its value, and a tape over them that of its gradient.
+
+    `looser`: it loses digits that the function's tightest spelling keeps; `common_offset`: among them those of an
+    offset common to the row. `applies(parameters)` tells the parameters that it is a spelling for; `targets` is
+    "any", "indices" or "probabilities": what it needs, and `reading` what it must be fed, as `Inputs.reading`.
+    """
+
+    name: str
+    output: Formula
+    looser: bool = False
+    common_offset: bool = False
+    applies: Callable[[Mapping[str, object]], bool] = always
+    targets: str = "any"
+    reading: str = "logits"
+
+
 @dataclass(frozen=True, slots=True)
 class Function:
     """A function of logits, with its exact gradient.
 
     `output(m, rows)` and `gradient(m, rows)` spell the mathematics once, over an :class:`Algebra` `m`: balls of
-    float64, or `arb` numbers. The texts document the same. `has_row_output` is true where the class axes are
-    summed away (one output a row). `gradient_row_sum`
-    is "zero" or "upstream": what the gradient of a row adds up to.
-    `formulations` are the algorithms that a candidate may use for it.
+    float64, or `arb` numbers; without a `gradient` it is taken from the output by a tape
+    (`by_tape.gradient_of`). The texts document the same. `has_row_output` is true where the class axes are
+    summed away (one output a row). `gradient_row_sum` is what the gradient of a row adds up to: "zero" or "upstream"
+    whatever the parameters are, else "varies". `formulations` are the algorithms that a backend may use for it and
+    `spellings` those of users' code, tightest first. `targets` names the kinds it is defined for: "any", "indices" or
+    "probabilities"; `readings` what a subject may be fed (`Inputs.reading`).
     """
 
     name: str
@@ -59,7 +86,10 @@ class Function:
     has_row_output: bool
     gradient_row_sum: str
     output: Formula
-    gradient: Formula
+    gradient: Formula | None = None
+    spellings: tuple[Spelling, ...] = ()
+    targets: str = "any"
+    readings: tuple[str, ...] = ("logits",)
 
 
 LOGIT_PARAMETERS = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from gradaudit import plugins
 from gradaudit.errors import PluginError
 from gradaudit.functions.interface import Function
+from gradaudit.records.case import FORMULA, FunctionCall
 
 GROUP = "gradaudit.functions"
 
@@ -20,3 +21,12 @@ def get(name: str) -> Function:
     if not isinstance(function, Function):
         raise PluginError(f"{GROUP}: {name!r} is a {type(function).__name__}, not a Function")
     return function
+
+
+def of_call(call: FunctionCall) -> Function:
+    """The function that a call names, or the one that its expression spells."""
+    if call.name != FORMULA or call.expression is None:
+        return get(call.name)
+    from gradaudit.functions import formula  # most audits have none
+
+    return formula.function(call.expression)

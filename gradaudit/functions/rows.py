@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Generic
 
 import numpy as np
@@ -29,9 +31,16 @@ class Rows(Generic[N]):
 
     `upstream` is [rows, n] for functions with one output a class, [rows, 1] for those with one output a row;
     for a reduced loss it is already divided by the mean's denominator. `factor` is None where it is 1.
+    `parameters` are those of the function call, lists with an entry a class cut to the classes that take part.
+    `labels` [rows] are the class indices, where there are any, also where the mass is dense; 0 in ignored rows, which
+    `counted` [rows, 1] marks with false (None: all count). `reading` is what `z` holds (`Inputs.reading`).
     """
 
     z: N
     factor: N | None
     upstream: N
     targets: Targets[N] | None
+    parameters: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+    labels: np.ndarray | None = None
+    counted: np.ndarray | None = None
+    reading: str = "logits"

@@ -60,7 +60,7 @@ class Algebra(Protocol[N]):
         ...
 
     def others(self, a: N) -> N:
-        """sum_{k != j} a_k of numbers >= 0, without cancellation at the largest."""
+        """sum_{k != j} a_k; of numbers of one sign without cancellation, at the largest too."""
         ...
 
     def center(self, g: N, z: N) -> N:
@@ -73,4 +73,112 @@ class Algebra(Protocol[N]):
 
     def replace(self, a: N, labels: np.ndarray, values: N) -> N:
         """a with `values` [rows, 1] at one class of each row."""
+        ...
+
+    def exp(self, a: N) -> N:
+        """Exponential."""
+        ...
+
+    def log(self, a: N) -> N:
+        """Logarithm of positive numbers."""
+        ...
+
+    def log1p(self, a: N) -> N:
+        """log(1 + a)."""
+        ...
+
+    def expm1(self, a: N) -> N:
+        """exp(a) - 1."""
+        ...
+
+    def expm1_slope(self, a: N) -> N:
+        """The derivative of expm1 as it is computed."""
+        ...
+
+    def tanh(self, a: N) -> N:
+        """Hyperbolic tangent."""
+        ...
+
+    def tanh_slope(self, a: N) -> N:
+        """1 - tanh^2, the derivative of tanh as it is computed."""
+        ...
+
+    def sqrt(self, a: N) -> N:
+        """Square root."""
+        ...
+
+    def power(self, a: N, exponent: float) -> N:
+        """a to a constant power; numbers >= 0, or whole exponents."""
+        ...
+
+    def reciprocal(self, a: N) -> N:
+        """1 / a."""
+        ...
+
+    def mean(self, a: N) -> N:
+        """Sum over the classes, divided by their number."""
+        ...
+
+    def logaddexp(self, a: N, b: N) -> N:
+        """log(exp a + exp b)."""
+        ...
+
+    def share(self, a: N, b: N) -> N:
+        """1 / (1 + exp(b - a)), the slope of logaddexp(a, b) along a."""
+        ...
+
+    def maximum(self, a: N) -> N:
+        """The largest class, [rows, 1]."""
+        ...
+
+    def maximum_vjp(self, a: N, g: N) -> N:
+        """g [rows, 1] at the first largest class of a, 0 elsewhere."""
+        ...
+
+    def clip(self, a: N, low: float | None, high: float | None) -> N:
+        """a cut to [low, high]; None: no such end."""
+        ...
+
+    def clip_vjp(self, a: N, g: N, low: float | None, high: float | None) -> N:
+        """g where a lies within [low, high], 0 elsewhere."""
+        ...
+
+    def where(self, mask: np.ndarray, a: N, b: N) -> N:
+        """a where the mask (plain booleans, broadcast) is true, else b."""
+        ...
+
+    def columns(self, a: N, start: int, stop: int) -> N:
+        """The classes [start, stop)."""
+        ...
+
+    def placed(self, a: N, start: int, width: int) -> N:
+        """a as the classes from `start` on, among `width`; 0 at the others."""
+        ...
+
+    def stop_gradient(self, a: N) -> N:
+        """a, which a derivative takes as a constant."""
+        ...
+
+    def argmax(self, a: N) -> np.ndarray:
+        """The first largest class of each row, [rows]."""
+        ...
+
+    def shape(self, a: N) -> tuple[int, ...]:
+        """The shape of the array."""
+        ...
+
+    def expand(self, a: N, shape: tuple[int, ...]) -> N:
+        """a broadcast to a shape."""
+        ...
+
+    def softmax_vjp(self, z: N, g: N) -> N:
+        """p_j (g_j - sum_k p_k g_k) with p = softmax(z)."""
+        ...
+
+    def log_softmax_vjp(self, z: N, g: N, at: np.ndarray | None = None) -> N:
+        """g_j - p_j sum_k g_k; with `at`, g is [rows, 1] and stands at one class of each row."""
+        ...
+
+    def logsumexp_vjp(self, z: N, g: N) -> N:
+        """p_j g, g of shape [rows, 1]."""
         ...

@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-ArbArray = np.ndarray
-"""A NumPy array of dtype object that holds `flint.arb` numbers."""
+from gradaudit.numerics.arb_primitives import ArbArray, ArbPrimitives
+
+__all__ = ["ArbAlgebra", "ArbArray", "precision", "split"]
 
 PRECISION = 192
 """Bits of the midpoints: 53 of a float64, 53 more for its tolerance's digits, and room for cancellation."""
@@ -34,7 +35,7 @@ def precision(bits: int = PRECISION) -> Iterator[None]:
         flint.ctx.prec = before
 
 
-class ArbAlgebra:
+class ArbAlgebra(ArbPrimitives):
     """:class:`gradaudit.numerics.algebra.Algebra` on object arrays of `arb`."""
 
     def __init__(self) -> None:
@@ -44,6 +45,7 @@ class ArbAlgebra:
         self._exp: Any = np.frompyfunc(flint.arb.exp, 1, 1)
         self._log: Any = np.frompyfunc(flint.arb.log, 1, 1)
         self._log1p: Any = np.frompyfunc(flint.arb.log1p, 1, 1)
+        super().__init__()
         self._cache: dict[int, tuple[ArbArray, _Row]] = {}
 
     def exact(self, values: np.ndarray | float) -> ArbArray:
@@ -88,7 +90,7 @@ class ArbAlgebra:
 
     def others(self, a: ArbArray) -> ArbArray:
         """sum_{k != j} a_k."""
-        return self._others(a, np.argmax(a.astype(np.float64), axis=-1))
+        return self._others(a, np.argmax(np.abs(a.astype(np.float64)), axis=-1))
 
     def center(self, g: ArbArray, z: ArbArray) -> ArbArray:
         """g_j - g_a with a the class of the largest logit."""

@@ -72,6 +72,11 @@ class Arithmetic:
         return self.u + self.u_store + self.u * self.u_store
 
     @property
+    def library(self) -> float:
+        """Relative error of tanh and of powers: 2 ULP of a kernel's arithmetic."""
+        return 4.0 * self.u
+
+    @property
     def eta_operation(self) -> float:
         """What an underflowing operation may lose when its result is stored."""
         return max(self.eta, self.eta_store)

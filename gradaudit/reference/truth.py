@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from gradaudit.functions import registry
+from gradaudit.functions import by_tape, registry
 from gradaudit.functions.interface import Function
 from gradaudit.functions.rows import Rows
 from gradaudit.numerics import arb_algebra
@@ -53,7 +53,7 @@ class Truth:
 
     def __init__(self, inputs: Inputs) -> None:
         self.inputs = inputs
-        self.function: Function = registry.get(inputs.function.name)
+        self.function: Function = registry.of_call(inputs.function)
         self.elementwise = not self.function.has_row_output
         self.layout: Layout = layouts.of_inputs(inputs)
         self.arrays: RowArrays = row_arrays(inputs, self.layout, elementwise=self.elementwise)
@@ -67,6 +67,7 @@ class Truth:
         if inputs.per_output:
             self.units = tuple(range(active)) if self.elementwise else (0,)
         self.spot_checked: int | None = None
+        self._m = BallAlgebra(FLOAT64, encloses=True)
         self._kept: dict[int, BlockTruth] = {}
         self._losses: dict[int, Enclosed] = {}
         self._special = False
@@ -131,7 +132,7 @@ class Truth:
         with arb_algebra.precision():
             m = ArbAlgebra()
             lifted = self._lift_arb(m).rows(part, unit)
-            gradient = self.function.gradient(m, lifted)
+            gradient = by_tape.gradient_of(self.function)(m, lifted)
             if lifted.factor is not None:
                 gradient = gradient * lifted.factor
             gradient = np.broadcast_to(gradient, part.logits.shape)
@@ -190,18 +191,17 @@ class Truth:
         if self.rigorous:
             output = self.exact_output(block)
         else:
-            output = self._policy_output(_enclosed(self.function.output(rows.z.algebra, rows)), block)
+            output = self._policy_output(_enclosed(self.function.output(self._m, rows)), block)
         return BlockTruth(block, rows, output)
 
     def _ball_gradient(self, rows: Rows[Ball], block: Block, unit: int | None) -> Ball:
         own = rows if unit == self.units[0] else self._lift_ball().rows(block, unit)
         own.z.rows = rows.z.rows
-        gradient = self.function.gradient(own.z.algebra, own)
+        gradient = by_tape.gradient_of(self.function)(self._m, own)
         return gradient if own.factor is None else gradient * own.factor
 
     def _lift_ball(self) -> Lift[Ball]:
-        m = BallAlgebra(FLOAT64, encloses=True)
-        return Lift(m, self.parameters, self._denominator(m), self.elementwise)
+        return Lift(self._m, self.parameters, self._denominator(self._m), self.elementwise)
 
     def _denominator(self, m: BallAlgebra) -> Ball | None:
         den = self.denominator
@@ -240,8 +240,7 @@ class Truth:
 
     def target_mass(self, block: Block) -> np.ndarray:
         """t [rows, n] in float64, for the policy table."""
-        m = BallAlgebra(FLOAT64, encloses=True)
-        targets = Lift(m, self.parameters, None, self.elementwise).rows(block, 0).targets
+        targets = Lift(self._m, self.parameters, None, self.elementwise).rows(block, 0).targets
         assert targets is not None
         if targets.dense is not None:
             return np.broadcast_to(targets.dense.mid, block.logits.shape)
