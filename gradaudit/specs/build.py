@@ -30,6 +30,7 @@ from gradaudit.specs.models import (
 )
 from gradaudit.specs.nodes import Node, Problem, find, plain, problem_at
 from gradaudit.specs.parameters import check_parameters, function_call
+from gradaudit.specs.probes.choice import with_probes
 from gradaudit.specs.targets import build_targets
 from gradaudit.specs.wording import number, one_of, shape_text, shown
 
@@ -59,7 +60,7 @@ def build(model: CaseKeys, tree: Node, default_name: str, context: Context) -> t
     if draft.problems:
         return None, draft.problems
     check_parameters(draft)
-    for key in ("scale", "dtypes", "backends", "formulations"):
+    for key in ("scale", "dtypes", "backends", "formulations", "probes"):
         _check_distinct(draft, key)
     backends = model.backends
     case = Case(
@@ -81,6 +82,8 @@ def build(model: CaseKeys, tree: Node, default_name: str, context: Context) -> t
         base_directory=context.base_directory,
     )
     check_ignored(draft)
+    if not draft.problems:
+        case = with_probes(draft, case)
     case = dataclasses.replace(case, expect=expectations(draft, case))
     return (None if draft.problems else case), draft.problems
 

@@ -148,7 +148,7 @@ FLAGS = (
     Flag("--dtype", "dtypes", "NAMES", "float16, bfloat16, float32, float64.", words, repeatable=True),
     Flag("--backend", "backends", "NAMES", "numpy, torch, onnxruntime.", words, repeatable=True),
     Flag("--formulation", "formulations", "NAMES", "fused, log_softmax, unfused, unshifted.", words, repeatable=True),
-    Flag("--probes", "probes", "NAMES", "Inputs added to your own.", probes),
+    Flag("--probes", "probes", "NAMES", "none, standard, or probes: inputs added to your own.", probes),
     Flag("--expect", "expect", "CODES", "Findings that must occur.", expected, repeatable=True),
     Flag("--reduction", "function.reduction", "KIND", "none, mean or sum.", str),
     Flag("--label-smoothing", "function.label_smoothing", "NUMBER", "Mass spread over all classes.", number),

@@ -43,8 +43,6 @@ def _not_yet(key: str, node: Node) -> Iterator[Problem]:
         yield problem_at(node, f"autocast: {NOT_YET} {value} autocast yet; remove the key, and try dtypes: {value}")
     elif key == "device" and isinstance(value, str) and value.split(":")[0] in DEVICES:
         yield problem_at(node, f"device: {NOT_YET} on {shown(value)} yet; write cpu or remove the key")
-    elif key == "probes" and (value == "standard" or (isinstance(value, list) and value)):
-        yield problem_at(node, f"probes: {NOT_YET} with probes yet; write none or remove the key")
     elif key == "function":
         name = value.get("name") if isinstance(value, dict) else value
         if isinstance(name, str) and name in FUNCTIONS:

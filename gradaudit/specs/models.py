@@ -24,6 +24,7 @@ from pydantic import (
 
 from gradaudit.functions import registry
 from gradaudit.functions.interface import Parameter
+from gradaudit.specs import probes
 from gradaudit.specs.shapes import MAX_RANK
 from gradaudit.specs.spellings import CODE_PATTERN, CodeOrMapping, NameOrMapping, OneOrMore, printable
 
@@ -175,6 +176,7 @@ UpstreamChoice = Annotated[
 ]
 Dtype = Literal["float16", "bfloat16", "float32", "float64"]
 Formulation = Literal["fused", "log_softmax", "unfused", "unshifted"]
+ProbeName = Literal[("none", "standard", *probes.KNOWN)]  # type: ignore[valid-type]
 Code = Annotated[str, StringConstraints(pattern=CODE_PATTERN)]
 CodePrefix = Annotated[str, StringConstraints(pattern=r"^[A-Z]{1,3}$|^[A-Z]{3}[0-9]{1,3}$")]
 
@@ -216,7 +218,9 @@ class CaseKeys(Strict):
     dtypes: Annotated[list[Dtype], _unique(), OneOrMore()] = ["float32"]
     backends: list[str] | None = None
     formulations: Annotated[list[Formulation], _unique(), OneOrMore()] = ["fused"]
-    probes: Annotated[list[Any], Field(max_length=0)] | Literal["none"] = "none"
+    probes: Annotated[list[ProbeName], Field(json_schema_extra={"uniqueItems": True}), OneOrMore()] | None = Field(
+        None, description="Inputs that are added for subjects. Absent: standard where there are any, else none."
+    )
     expect: Annotated[list[Annotated[ExpectedFinding, CodeOrMapping()]], OneOrMore()] = Field(
         [], description="Findings that must occur."
     )

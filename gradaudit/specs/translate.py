@@ -39,7 +39,7 @@ FIRST_LINES = {
     "device": "cpu",
     "derivatives": "1",
     "autocast": "nothing (null)",
-    "probes": "none",
+    "probes": "none, standard, or a list of probes",
 }
 
 

@@ -222,7 +222,10 @@ def test_files_of_flags_are_relative_to_the_current_folder(tmp_path: object, mon
             {**BASE, "autocast": "bfloat16"},
             "--autocast 'bfloat16': autocast: this version does not audit bfloat16 autocast yet",
         ),
-        ({**BASE, "probes": "standard"}, "--probes 'standard': probes: this version does not audit with probes yet"),
+        (
+            {**BASE, "probes": "ordinay"},
+            "--probes 'ordinay': probes: 'ordinay' is not known; did you mean 'ordinary'?",
+        ),
         ({**BASE, "upstream": "one"}, "--upstream 'one': upstream: 'one' is not known; did you mean 'ones'?"),
         (
             {**BASE, "upstream": "random,sed=3"},

@@ -369,17 +369,16 @@ MESSAGES = [
             "4:14: derivatives: this version does not audit second derivatives yet; write 1 or remove the key",
             "5:11: autocast: this version does not audit bfloat16 autocast yet; remove the key, and try dtypes: bfloat16",
             "6:9: device: this version does not audit on 'cuda:0' yet; write cpu or remove the key",
-            "7:9: probes: this version does not audit with probes yet; write none or remove the key",
             "8:19: backends: this version does not audit jax yet; remove it",
         ],
     ),
     (
-        SOFTMAX + "derivatives: 3\ndevice: tpuu\nautocast: int8\nprobes: [standard]\n",
+        SOFTMAX + "derivatives: 3\ndevice: tpuu\nautocast: int8\nprobes: [standrd]\n",
         [
             "4:14: derivatives: 3 is not known; expected 1",
             "5:9: device: 'tpuu' is not known; expected cpu",
             "6:11: autocast: 'int8' is not nothing (null)",
-            "7:9: probes: this version does not audit with probes yet; write none or remove the key",
+            "7:10: probes[0]: 'standrd' is not known; did you mean 'standard'?",
         ],
     ),
     (
