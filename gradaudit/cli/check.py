@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from gradaudit.cli.run_settings import run_settings
 from gradaudit.cli.spec_flags import Given, with_spec_flags
 from gradaudit.cli.streams import Color, color_system, page_width, say, write, write_lines
 from gradaudit.errors import AuditError
@@ -111,7 +112,7 @@ def check(  # noqa: PLR0917 - Typer passes every option by name
     origins = {key: f"--{key}" if key in on_line else project.place(key) for key in chosen}
     shown = report_formats.known(str(chosen.get("output-format", FULL)), origins.get("output-format", ""))
     files = report_formats.requested(report or [])
-    settings = _settings(chosen, origins)
+    settings = run_settings(chosen, origins, ("gradaudit", *sys.argv[1:]))
 
     from gradaudit import pipeline
 
@@ -132,32 +133,6 @@ def check(  # noqa: PLR0917 - Typer passes every option by name
             say("exit status 0 in place of 1, as --exit-zero asks")
         return 0
     return result.exit_status
-
-
-def _settings(chosen: Mapping[str, Any], origins: Mapping[str, str]) -> Settings:
-    """What flags, environment and project file ask of the pipeline; what none of them names has its default.
-
-    `origins` say where each value stood, for messages.
-    """
-    from gradaudit.cli import amounts
-    from gradaudit.pipeline import Settings
-    from gradaudit.rules import registry
-
-    select, ignore = amounts.codes(chosen.get("select")), amounts.codes(chosen.get("ignore"))
-    registry.check_prefixes(select, origins.get("select", ""))
-    registry.check_prefixes(ignore, origins.get("ignore", ""))
-    given: dict[str, Any] = {}
-    if "timeout" in chosen:
-        given["timeout"] = amounts.seconds(chosen["timeout"], origins["timeout"])
-    if "max-memory" in chosen:
-        given["max_memory"] = amounts.byte_count(chosen["max-memory"], origins["max-memory"])
-    if "jobs" in chosen:
-        given["jobs"] = amounts.whole(chosen["jobs"], 1, origins["jobs"])
-    if "seed" in chosen:
-        given["seed"] = amounts.whole(chosen["seed"], 0, origins["seed"])
-    if "fail-on" in chosen:
-        given["fail_on"] = amounts.severity(chosen["fail-on"], origins["fail-on"])
-    return Settings(select=select, ignore=ignore, command=("gradaudit", *sys.argv[1:]), **given)
 
 
 def _cases(paths: Sequence[str], given: Given, project: ProjectFile) -> tuple[Case, ...]:

@@ -50,14 +50,14 @@ def assert_gradients(
 ) -> Report:
     """Audit `loss` and raise AssertionError, with the text that `gradaudit check` prints, where it is wrong.
 
-    `loss` is a function `loss(logits, targets)` over torch (for softmax and its kin `f(logits)`), a Module, a class of
-    Modules (constructed with `kwargs`), an autograd.Function, or a NumPy function `f(logits, targets, upstream)` that
-    returns `(loss, gradient)`; `backend` says which of them where it cannot be seen. `function` and its parameters
-    (`reduction="sum"`, `label_smoothing=0.1`, ...) are what `loss` is meant to compute.
+    `loss` is a function `loss(logits, targets)` over torch (for softmax and its kin `f(logits)`), a Module, a class
+    of Modules (constructed with `kwargs`), an autograd.Function, or a NumPy function `f(logits, targets, upstream)`
+    that returns `(loss, gradient)`; `backend` says which of them where it cannot be seen. `function` and its
+    parameters (`reduction="sum"`, `label_smoothing=0.1`, ...) are what `loss` is meant to compute.
 
     `logits` are values or a shape, 7 rows of 11 classes unless given; `targets` are class indices or probabilities,
-    drawn unless given, or "probabilities" to draw those. The other arguments are the keys of a spec and the options of
-    `gradaudit check`. Returns the report; raises RequestError where the arguments make no sense.
+    drawn unless given, or "probabilities" to draw those. The other arguments are the keys of a spec and the options
+    of `gradaudit check`. Returns the report; raises RequestError where the arguments make no sense.
     """
     __tracebackhide__ = True
     from gradaudit.testing.verdict import failure
@@ -77,10 +77,7 @@ def audit_gradients(loss: object, function: str | Mapping[str, object] = "cross_
     return _audit(loss, function, given, parameters, _caller())
 
 
-_KEYS = frozenset(
-    "logits targets axis dtypes scale upstream probes derivatives name backend kwargs factory input one_hot_targets "
-    "profile autocast expect ignore select fail_on seed".split()
-)
+_KEYS = frozenset(assert_gradients.__kwdefaults__ or ())
 """Arguments that are not parameters of the function."""
 
 

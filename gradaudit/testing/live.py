@@ -72,7 +72,7 @@ def _function(loss: object) -> FunctionType | None:
     if isinstance(loss, MethodType):
         loss = loss.__func__
     if not isinstance(loss, FunctionType) and not isinstance(loss, type):
-        loss = getattr(type(loss), "__call__", None)
+        loss = vars(type(loss)).get("__call__")
     loss = inspect.unwrap(loss) if callable(loss) else loss
     return loss if isinstance(loss, FunctionType) else None
 

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 ROWS, CLASSES, SPREAD = 7, 11, 2.0
 """The logits where none are given: neither number divides the other, so that no two factors look alike."""
 
-OPTIONS = ("seed", "fail_on", "select", "ignore_codes")
-
 
 def requested(
     loss: object,
@@ -107,7 +105,7 @@ def _tree(keys: Mapping[str, object], caller: Location) -> Node:
             entries[key] = from_plain(value, caller, f"{key}=")
         except TypeError as error:
             raise FlagError(f"{key}=: {error}; give numbers, text, or lists of them") from None
-    return Node(entries, caller, caller, "assert_gradients")  # type: ignore[arg-type]
+    return Node(entries, caller, caller, "assert_gradients")
 
 
 def _settings(given: Mapping[str, Any]) -> Settings:

@@ -23,6 +23,7 @@ FLOORS = (
     "pipeline",
     "testing",
     "cli",
+    "pytest_plugin",
 )
 """From the ground up: a floor imports only floors before it. `records` and `errors` are open to all."""
 
@@ -41,6 +42,7 @@ HOMES = {
     "yaml": ("specs",),
     "rich": ("reports", "cli"),
     "typer": ("cli",),
+    "pytest": ("pytest_plugin",),
     "torch": (STANDALONE,),
     "onnx": (STANDALONE,),
     "onnxruntime": (STANDALONE,),
