@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from gradaudit.records.location import Location
     from gradaudit.records.report import Report
+    from gradaudit.workers.pool import Pool
 
 __all__ = ["assert_gradients", "audit_gradients"]
 
@@ -94,7 +95,7 @@ def _audit(
 
     case, settings = requested(loss, function, given, parameters, caller)
     with LocalPool() as pool:
-        return pipeline.audit((case,), settings, None, pool)
+        return pipeline.audit((case,), settings, None, cast("Pool", pool))
 
 
 def _caller() -> Location:
