@@ -31,6 +31,7 @@ from gradaudit.specs.models import (
 from gradaudit.specs.nodes import Node, Problem, find, plain, problem_at
 from gradaudit.specs.parameters import check_parameters, function_call
 from gradaudit.specs.probes.choice import with_probes
+from gradaudit.specs.subjects import build_subjects
 from gradaudit.specs.targets import build_targets
 from gradaudit.specs.wording import number, one_of, shape_text, shown
 
@@ -62,7 +63,9 @@ def build(model: CaseKeys, tree: Node, default_name: str, context: Context) -> t
     check_parameters(draft)
     for key in ("scale", "dtypes", "backends", "formulations", "probes"):
         _check_distinct(draft, key)
-    backends = model.backends
+    subjects = build_subjects(draft)
+    # Whoever brings a function of his own asks about that, and about backends only by name.
+    backends = model.backends if model.backends is not None or subjects else DEFAULT_BACKENDS
     case = Case(
         name=model.name or default_name,
         function=draft.function,
@@ -73,13 +76,15 @@ def build(model: CaseKeys, tree: Node, default_name: str, context: Context) -> t
         upstream=_upstream(draft),
         scale=tuple(float(scale) for scale in model.scale),
         dtypes=tuple(model.dtypes),
-        backends=DEFAULT_BACKENDS if backends is None else tuple(backends),
-        backends_named=backends is not None,
+        backends=tuple(backends or ()),
+        backends_named=model.backends is not None,
         formulations=_formulations(draft),
         device=model.device,
         ignore=tuple(model.ignore),
         source=tree.location,
         base_directory=context.base_directory,
+        subjects=subjects,
+        derivatives=model.derivatives,
     )
     check_ignored(draft)
     if not draft.problems:

@@ -53,7 +53,8 @@ def estimate(case: Case) -> Estimate:
     copies = cotangents * logits if cotangents > 1 else 0
     upstream, outputs, derivative = cotangents * output, cotangents * output, cotangents * logits
     together = logits + targets + upstream + outputs + derivative + copies
-    evaluations = len(case.backends) * len(case.formulations) * len(case.dtypes) * len(case.scale)
+    evaluated = len(case.backends) * len(case.formulations) + len(case.subjects)
+    evaluations = evaluated * len(case.dtypes) * len(case.scale)
     total = evaluations * (output + derivative) + len(case.dtypes) * len(case.scale) * (logits + targets + upstream)
     return Estimate(evaluations, logits, targets, upstream, outputs, derivative, copies, together, total)
 

@@ -10,7 +10,13 @@ from gradaudit.specs.models import ExpectedFinding
 from gradaudit.specs.nodes import Node, find
 from gradaudit.specs.wording import nearest, number, one_of, shown
 
-SELECTORS = {"backend": "backends", "formulation": "formulations", "dtype": "dtypes", "scale": "scale"}
+SELECTORS = {
+    "backend": "backends",
+    "formulation": "formulations",
+    "dtype": "dtypes",
+    "scale": "scale",
+    "subject": "subjects",
+}
 """Selectors, and the key of the case that spans their values."""
 
 
@@ -51,10 +57,13 @@ def check_ignored(draft: Draft) -> None:
 
 def _applies(draft: Draft, case: Case, expected: ExpectedFinding, position: int) -> bool:
     spans: dict[str, tuple[object, ...]] = {
-        "backend": case.backends,
-        "formulation": case.formulations,
+        "backend": tuple(dict.fromkeys((*case.backends, *(each.backend for each in case.subjects)))),
+        "formulation": tuple(
+            dict.fromkeys((*(case.formulations if case.backends else ()), *(e.formulation for e in case.subjects)))
+        ),
         "dtype": case.dtypes,
         "scale": case.scale,
+        "subject": (*(each.name for each in case.subjects), *case.backends),
     }
     applies = True
     for selector, span in spans.items():

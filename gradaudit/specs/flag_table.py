@@ -121,6 +121,17 @@ def autocast(text: str) -> object:
     return None if text.strip().lower() in ("none", "null", "") else text.strip()
 
 
+def subject(text: str) -> object:
+    """`torch:losses.py:loss`, `numpy:module:name`; or a mapping in braces, {torch: losses.py:loss, kwargs: {...}}."""
+    if _in_brackets(text):
+        value = _flow(text)
+        return [value] if isinstance(value, dict) else value
+    framework, colon, target = text.strip().partition(":")
+    if not colon or not target or framework.endswith(".py"):
+        raise ValueError(f"{_quoted(text)} does not begin with torch: or numpy:")
+    return [{framework: target}]
+
+
 def expected(text: str) -> object:
     """Codes separated by commas, or {code: BUG461, formulation: unfused}."""
     value = words(text)
@@ -143,11 +154,12 @@ FLAGS = (
     Flag("--upstream", "upstream", "KIND", "ones, random, per_output, 'random,seed=3', or the values.", upstream),
     Flag("--derivatives", "derivatives", "INT", "Order of the derivatives.", integer),
     Flag("--device", "device", "NAME", "Where the backends compute.", str),
-    Flag("--autocast", "autocast", "DTYPE", "Run under autocast.", autocast),
+    Flag("--autocast", "autocast", "DTYPE", "Torch subjects run under it.", autocast),
     Flag("--scale", "scale", "NUMBERS", "Factors of the logits, one evaluation each.", numbers, repeatable=True),
     Flag("--dtype", "dtypes", "NAMES", "float16, bfloat16, float32, float64.", words, repeatable=True),
     Flag("--backend", "backends", "NAMES", "numpy, torch, onnxruntime.", words, repeatable=True),
     Flag("--formulation", "formulations", "NAMES", "fused, log_softmax, unfused, unshifted.", words, repeatable=True),
+    Flag("--subject", "subjects", "FRAMEWORK:PATH.py:NAME", "A function of your own.", subject, repeatable=True),
     Flag("--probes", "probes", "NAMES", "none, standard, or probes: inputs added to your own.", probes),
     Flag("--expect", "expect", "CODES", "Findings that must occur.", expected, repeatable=True),
     Flag("--reduction", "function.reduction", "KIND", "none, mean or sum.", str),

@@ -32,6 +32,10 @@ MAX_EXTENT = 2**40
 """Elements along one axis: beyond any memory, and far from overflowing a product of MAX_RANK of them in Python."""
 MAX_SEED = 2**63 - 1
 
+DEVICE_PATTERN = "^(cpu|mps|cuda(:[0-9]{1,3})?)$"
+FRAMEWORKS = ("torch", "numpy")
+"""What users' own functions may be written in."""
+
 SOURCE = "source"
 """Error type of an array source that is none of the known kinds."""
 
@@ -192,6 +196,31 @@ class ExpectedFinding(Strict):
     subject: Text | None = None
 
 
+class ClaimedProfile(Strict):
+    """The arithmetic that an author claims."""
+
+    compute: Dtype | None = Field(None, description="Format of the operations inside a kernel.")
+    accumulate: Dtype | None = Field(None, description="Format of the sums.")
+    storage: Dtype | None = Field(None, description="Format of the arrays between kernels.")
+    formulation: Formulation | None = Field(None, description="The algorithm.")
+
+
+class SubjectKeys(Strict):
+    """A function of the user's own: MODULE:NAME or PATH.py:NAME, relative to the spec or to the working directory."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": [framework]} for framework in FRAMEWORKS]})
+
+    torch: Text | None = Field(None, description="f(logits, targets), a class of such objects, or autograd.Function.")
+    numpy: Text | None = Field(None, description="f(logits, targets, upstream) that returns (loss, gradient).")
+    name: Text | None = Field(None, description="Absent: the name of the function.")
+    kwargs: dict[str, Any] = Field({}, description="A class is constructed with them, a function gets them bound.")
+    factory: bool = Field(False, description="It is called with kwargs first, and returns the one to audit.")
+    input: Literal["logits", "probabilities", "log_probabilities"] = "logits"
+    targets: Literal["as_given", "one_hot"] = Field("as_given", description="one_hot: class indices as one-hot rows.")
+    profile: ClaimedProfile | None = None
+    autocast: Literal["bfloat16", "float16"] | None = Field(None, description="Absent: that of the case.")
+
+
 def _unique() -> Any:
     return Field(min_length=1, json_schema_extra={"uniqueItems": True})
 
@@ -211,13 +240,16 @@ class CaseKeys(Strict):
         [-1], description="The class axis, or axes that are flattened together."
     )
     upstream: UpstreamChoice = Field("ones", description="The cotangent fed to backward.")
-    derivatives: Literal[1] = 1
-    device: Literal["cpu"] = "cpu"
-    autocast: None = None
+    derivatives: Literal[1, 2] = Field(1, description="2 audits the second order of torch subjects too.")
+    device: Annotated[str, StringConstraints(pattern=DEVICE_PATTERN)] = Field(
+        "cpu", description="cpu, cuda, cuda:1, mps"
+    )
+    autocast: Literal["bfloat16", "float16"] | None = Field(None, description="Torch subjects run under it.")
     scale: Numbers = Field([1.0], description="Multiplies the logits; one evaluation each.")
     dtypes: Annotated[list[Dtype], _unique(), OneOrMore()] = ["float32"]
     backends: list[str] | None = None
     formulations: Annotated[list[Formulation], _unique(), OneOrMore()] = ["fused"]
+    subjects: Annotated[list[SubjectKeys], OneOrMore()] = Field([], description="Functions of your own.")
     probes: Annotated[list[ProbeName], Field(json_schema_extra={"uniqueItems": True}), OneOrMore()] | None = Field(
         None, description="Inputs that are added for subjects. Absent: standard where there are any, else none."
     )
@@ -265,6 +297,6 @@ def case_model(backends: tuple[str, ...]) -> type[CaseKeys]:
         function=(union | None, Field(None, description="The true mathematics, by name and parameters.")),
         backends=(
             Annotated[list[backend], _unique(), OneOrMore()] | None,
-            Field(None, description="Absent: numpy, torch and onnxruntime."),
+            Field(None, description="Absent: numpy, torch and onnxruntime; none where there are subjects."),
         ),
     )

@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 
 from gradaudit.functions import registry
 from gradaudit.specs import later
-from gradaudit.specs.models import SOURCE
+from gradaudit.specs.models import DEVICE_PATTERN, SOURCE
 from gradaudit.specs.nodes import Node, Problem, find, plain, problem_at, problem_at_key, walk
 from gradaudit.specs.spellings import UNPRINTABLE
 from gradaudit.specs.wording import did_you_mean, nearest, number, one_of, shown
@@ -36,9 +36,10 @@ FIRST_LINES = {
     "function": "a name or {name: ..., parameters}",
     "axis": "a whole number, or a list of them",
     "scale": "a number, or a list of them",
-    "device": "cpu",
-    "derivatives": "1",
-    "autocast": "nothing (null)",
+    "device": "cpu, cuda or mps",
+    "derivatives": "1 or 2",
+    "autocast": "bfloat16, float16 or nothing (null)",
+    "subjects": "a mapping such as {torch: losses.py:loss}",
     "probes": "none, standard, or a list of probes",
 }
 
@@ -177,7 +178,7 @@ def _value_message(kind: str, context: dict[str, Any], value: object, key: str, 
 
 
 def _wrong_type(kind: str, value: object, key: str) -> str:
-    expected = FIRST_LINES.get(key, _TYPES[kind])
+    expected = FIRST_LINES.get(key.partition("[")[0] if key.endswith("]") else key, _TYPES[kind])
     if value is None:
         return f"the value is empty; expected {expected}"
     hint = number_hint(value) if isinstance(value, str) and kind in ("float_type", "int_type") else ""
@@ -192,6 +193,9 @@ def _length(words: str, name: str) -> Callable[[dict[str, Any]], str]:
     return lambda context: f"{words} {context[name]}"
 
 
+CODE = "code; codes are three letters and three digits, such as SAT201"
+DEVICE = "device; there are cpu, mps, cuda and cuda:NUMBER"
+
 _REASONS: dict[str, Callable[[dict[str, Any]], str]] = {
     "greater_than": _bound("a number above", "gt"),
     "greater_than_equal": _bound("at least", "ge"),
@@ -202,7 +206,9 @@ _REASONS: dict[str, Callable[[dict[str, Any]], str]] = {
     "too_long": _length("is too long; the largest number of entries is", "max_length"),
     "string_too_short": _length("is too short; the least number of characters is", "min_length"),
     "string_too_long": _length("is too long; the largest number of characters is", "max_length"),
-    "string_pattern_mismatch": lambda _: "is no code; codes are three letters and three digits, such as SAT201",
+    "string_pattern_mismatch": lambda context: (
+        f"is no {DEVICE}" if context.get("pattern") == DEVICE_PATTERN else f"is no {CODE}"
+    ),
 }
 """What is said of a value, by the type of pydantic's error."""
 
