@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gradaudit.numerics.ball_core import Ball
+from gradaudit.numerics.ball_core import Ball, Radius
 from gradaudit.numerics.ball_primitives import BallPrimitives
 from gradaudit.numerics.bounds import phi
 from gradaudit.numerics.exponentials import (
@@ -22,7 +22,7 @@ from gradaudit.numerics.exponentials import (
 )
 from gradaudit.numerics.row_radius import RowRadius
 
-__all__ = ["Ball", "BallAlgebra"]
+__all__ = ["Ball", "BallAlgebra", "Radius"]
 
 
 class BallAlgebra(BallPrimitives):

@@ -27,21 +27,22 @@ class Ball:
     Where a :class:`RowRadius` describes the balls, both are spelled out on first use.
     """
 
-    __slots__ = ("_mid", "_rad", "algebra", "errors", "row_radius", "rows")
+    __slots__ = ("_mid", "_rad", "algebra", "errors", "log_of", "row_radius", "rows")
 
     def __init__(
         self,
         algebra: BallCore,
         mid: np.ndarray | None,
         rad: Radius | RowRadius = 0.0,
-        rows: RowExponentials | None = None,
+        log_of: RowExponentials | None = None,
     ) -> None:
         self.algebra = algebra
         self._mid = mid
         self._rad = None if isinstance(rad, RowRadius) else rad
         self.row_radius = rad if isinstance(rad, RowRadius) else None
-        # Of logits: their exponentials, shared by every formula on them; of a log-softmax: those of its logits.
-        self.rows = rows
+        # Of logits: their exponentials, shared by every formula on them. Of log-probabilities: those of their logits.
+        self.rows: RowExponentials | None = None
+        self.log_of = log_of
         self.errors: ExponentErrors | None = None
 
     @property
@@ -114,12 +115,12 @@ class BallCore(ABC):
             bound += self.arithmetic.eta_operation
         return Ball(self, mid, bound)
 
-    def stored(self, mid: np.ndarray, rad: np.ndarray, rows: RowExponentials | None = None) -> Ball:
+    def stored(self, mid: np.ndarray, rad: np.ndarray, log_of: RowExponentials | None = None) -> Ball:
         """A kernel's result on its way to memory."""
         a = self.arithmetic
         if a.u_store or a.eta_store:
             rad = rad + (a.u_store * (np.abs(mid) + rad) + a.eta_store)
-        return Ball(self, mid, rad, rows)
+        return Ball(self, mid, rad, log_of)
 
     def stored_multiple(self, radius: RowRadius) -> Ball:
         """A multiple of a softmax on its way to memory."""
@@ -132,14 +133,14 @@ class BallCore(ABC):
             return a
         factor = phi(roundings * self.arithmetic.u_operation)
         if a.row_radius is not None and a.row_radius.patch is None:
-            return Ball(self, None, a.row_radius.rounded(factor, 0.0), a.rows)
-        return Ball(self, a.mid, np.abs(a.mid) * factor + np.asarray(a.rad) * (1.0 + factor), a.rows)
+            return Ball(self, None, a.row_radius.rounded(factor, 0.0), a.log_of)
+        return Ball(self, a.mid, np.abs(a.mid) * factor + np.asarray(a.rad) * (1.0 + factor), a.log_of)
 
     def widened(self, a: Ball, extra: np.ndarray | float) -> Ball:
         """`a` with `extra` [rows, 1] more in every radius."""
         if a.row_radius is not None and a.row_radius.patch is None:
-            return Ball(self, None, a.row_radius.widened(extra), a.rows)
-        return Ball(self, a.mid, a.rad + extra, a.rows)
+            return Ball(self, None, a.row_radius.widened(extra), a.log_of)
+        return Ball(self, a.mid, a.rad + extra, a.log_of)
 
     def parameter(self, value: float) -> Ball:
         """A number of the function's parameters, which a candidate rounds to the dtype it returns."""
@@ -154,7 +155,7 @@ class BallCore(ABC):
         `stored=False` leaves the result inside its kernel.
         """
         with np.errstate(over="ignore", invalid="ignore"):
-            mid = a.rows.p if a.rows is not None else np.exp(a.mid)
+            mid = a.log_of.p if a.log_of is not None else np.exp(a.mid)
             error = np.asarray(a.rad)
             rad: np.ndarray = mid * growth(np.minimum(error, 1.0), self.arithmetic.e)
             if float(error.max(initial=0.0)) > 1.0:

@@ -183,5 +183,5 @@ class BallPrimitives(BallCore):
         if self.encloses:
             return self.softmax(z) * g
         exponent = z - self.logsumexp(z)
-        exponent.rows = self.exponentials(z)
+        exponent.log_of = self.exponentials(z)
         return self.exp(exponent) * g

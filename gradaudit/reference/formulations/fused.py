@@ -27,7 +27,7 @@ def exp_log(m: BallAlgebra, rows: Rows[Ball]) -> Ball:
 def exp_lse(m: BallAlgebra, rows: Rows[Ball]) -> Ball:
     """p = exp(x - logsumexp): an error of u |logsumexp| in the exponent, whatever the row's spread."""
     exponent = rows.z - m.logsumexp(rows.z)
-    exponent.rows = m.exponentials(rows.z)
+    exponent.log_of = m.exponentials(rows.z)
     return m.exp(exponent)
 
 
