@@ -90,18 +90,6 @@ class Setting:
         return isinstance(source, RandomArray) and source.distribution == "probabilities"
 
     @cached_property
-    def ignores(self) -> bool:
-        """Whether the case asks for ignored rows: by its ignore_index, its labels, or an argument of a subject."""
-        if self.ignore_index is None:
-            return False
-        source = self.case.targets
-        in_labels = (isinstance(source, RandomArray) and source.ignored > 0) or (
-            isinstance(source, InlineArray) and bool(np.any(source.values == self.ignore_index))
-        )
-        asked = any("ignore_index" in subject.kwargs for subject in self.case.subjects)
-        return in_labels or asked or self.ignore_index != DEFAULT_IGNORE_INDEX
-
-    @cached_property
     def unnormalised(self) -> bool:
         """Whether rows of the case's own soft targets add up to something else than 1."""
         source = self.case.targets

@@ -62,12 +62,10 @@ class Sketch:
         return min(size, self.setting.reach(self.form))
 
     def ignore(self, rows: tuple[int, ...]) -> None:
-        """Give rows the label of rows that take no part. Where nobody asked for such rows, what a subject makes of
-        them is a matter of policy."""
+        """Give rows the label of rows that take no part: the function says what is due there, asked for or not."""
         assert self.labels is not None
         assert self.setting.ignore_index is not None
         self.labels[list(rows)] = self.setting.ignore_index
-        self.special |= not self.setting.ignores
 
     def contenders(self) -> tuple[np.ndarray, np.ndarray]:
         """Two classes of each row that take part: the label (or any class), and another one; each [rows]."""
