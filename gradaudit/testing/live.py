@@ -52,6 +52,7 @@ def live_subject(loss: object, given: Mapping[str, Any], caller: Location) -> Su
         autocast=given.get("autocast"),
         location=caller,
         live=loss,
+        derivatives=int(given.get("derivatives", 1)),
     )
 
 
@@ -93,10 +94,15 @@ def _named(function: FunctionType, seen: set[FunctionType]) -> Iterator[str]:
 
 
 def _globals_of(function: FunctionType) -> Iterator[object]:
+    """The globals that the code names, and what it may take out of the modules among them."""
     for code in _codes(function.__code__):
         for name in code.co_names:
-            if name in function.__globals__:
-                yield function.__globals__[name]
+            found = function.__globals__.get(name)
+            if found is not None:
+                yield found
+            if isinstance(found, ModuleType):
+                taken = (vars(found).get(other) for other in code.co_names)
+                yield from (value for value in taken if isinstance(value, FunctionType))
 
 
 def _imports(code: CodeType) -> Iterator[str]:

@@ -31,6 +31,7 @@ def requested(
     from gradaudit.specs.probes import names
     from gradaudit.testing.live import live_subject
 
+    settings = _settings(given)
     function = _function(function, parameters)
     subject = live_subject(loss, given, caller)
     keys, values = _keys(function, given)
@@ -40,7 +41,7 @@ def requested(
     case = dataclasses.replace(case, subjects=(subject,), backends=(), backends_named=True, source=caller)
     chosen = given.get("probes", "standard")
     probes = names(case) if chosen == "standard" else case.probes
-    return dataclasses.replace(case, probes=probes), _settings(given)
+    return dataclasses.replace(case, probes=probes), settings
 
 
 def _function(function: str | Mapping[str, object], parameters: Mapping[str, object]) -> dict[str, object]:
@@ -53,7 +54,27 @@ def _function(function: str | Mapping[str, object], parameters: Mapping[str, obj
             f"function: {function!r} is no name of a function; name what the loss is meant to compute, for example "
             '"cross_entropy", and give its parameters by name: label_smoothing=0.1'
         )
+    _check_names(named.get("name"), parameters)
     return named | {key: _plain(value) for key, value in parameters.items()}
+
+
+def _check_names(function: object, parameters: Mapping[str, object]) -> None:
+    """FlagError for a keyword that is neither an argument nor a parameter of the function."""
+    import difflib
+
+    from gradaudit import testing
+    from gradaudit.functions import registry
+
+    if function not in registry.names():
+        return
+    known = [parameter.name for parameter in registry.get(str(function)).parameters]
+    arguments = testing.assert_gradients.__kwdefaults__ or {}
+    for key in parameters:
+        if key in known:
+            continue
+        close = difflib.get_close_matches(key, [*known, *arguments], n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"that has {', '.join(known)}"
+        raise FlagError(f"{key}=: no argument of assert_gradients and no parameter of {function}; {hint}")
 
 
 def _keys(function: Mapping[str, object], given: Mapping[str, Any]) -> tuple[dict[str, object], np.ndarray | None]:
