@@ -355,6 +355,19 @@ MESSAGES = [
         ],
     ),
     (SOFTMAX + "expect: [{cod: CAN101}]\n", ["4:11: unknown key 'cod' in expect; did you mean 'code'?"]),
+    (
+        SOFTMAX + "probes: [ordinary, gap-far-losr]\n",
+        ["4:20: probes[1]: 'gap-far-losr' is not known; did you mean 'gap-far-loser'?"],
+    ),
+    (SOFTMAX + "probes: [ones, ones]\n", ["4:16: probes: 'ones' stands twice; name each once"]),
+    (SOFTMAX + "probes: [ones, none]\n", ["4:16: probes: none stands beside others; keep one of them"]),
+    (
+        SOFTMAX + "probes: [ones, mass]\n",
+        [
+            "4:16: probes: 'mass' (target masses that add up to 2) does not fit this function, its targets, classes "
+            "and axis; expected ordinary, ones"
+        ],
+    ),
     # what comes later
     (
         SOFTMAX + "subjects: [{torch: losses.py:loss}]\n",

@@ -17,7 +17,6 @@ ROWS = {0: (), 1: (7,), 2: (3, 7), 3: (2, 3, 7), 4: (2, 3, 5, 7)}
 """Sizes of so many row axes: coprime, and none the number of classes."""
 CLASSES = {1: (11,), 2: (4, 11), 3: (2, 4, 11)}
 """Sizes of so many class axes."""
-DEFAULT_IGNORE_INDEX = -100
 
 LINEAR = ("softmax", "log_softmax", "logsumexp", "cross_entropy", "kl_divergence")
 """Functions whose values grow no faster than the logits: nothing is squared on the way."""
