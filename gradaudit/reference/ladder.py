@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from gradaudit.numerics import formats
 from gradaudit.records.profile import Profile
 from gradaudit.reference.formulations import fused, log_softmax, unfused, unshifted
+from gradaudit.reference.formulations.formulated import Formulation
 from gradaudit.reference.formulations.program import Program
 
 DECLARED = "declared"
@@ -31,7 +32,8 @@ class ToleranceRow:
 
     `weaker`: its precision is below the declared one; `coarse`: and its kernels compute in no more than the storage
     format. `looser`: its formulation loses digits that the shifted one keeps; `common_offset`: among them those of an
-    offset common to the row.
+    offset common to the row. `primitives`: how a user's code computes softmax and its kin; the program then runs over
+    their algebra.
     """
 
     formulation: str
@@ -42,6 +44,7 @@ class ToleranceRow:
     coarse: bool
     looser: bool
     common_offset: bool
+    primitives: Formulation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,7 @@ def rows(function: str, formulation: str, profile: Profile) -> tuple[ToleranceRo
             looser=form.looser,
             common_offset=form.common_offset,
         )
-        for precision, candidate in _precisions(profile)
+        for precision, candidate in precisions(profile)
         for form in forms
         # (g / s) exp(z) would scale what is flushed up without limit: such a row explains anything.
         if not (precision == FLUSHED and form.name == UNSHIFTED)
@@ -89,7 +92,7 @@ def _forms(function: str, formulation: str, probabilities: str) -> tuple[_Form, 
     return strictest, _Form(UNSHIFTED, unshifted.programs(function), looser=True)
 
 
-def _precisions(profile: Profile) -> tuple[tuple[str, Profile], ...]:
+def precisions(profile: Profile) -> tuple[tuple[str, Profile], ...]:
     """The declared profile, then weaker ones: less of each step kept in more than the storage format."""
     u = {name: form.unit_roundoff for name, form in formats.FORMATS.items()}
     storage = profile.storage

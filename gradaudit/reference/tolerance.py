@@ -12,6 +12,7 @@ from gradaudit.numerics import arithmetic as arithmetics
 from gradaudit.numerics.ball import Ball, BallAlgebra
 from gradaudit.numerics.bounds import phi
 from gradaudit.numerics.row_radius import RowRadius
+from gradaudit.reference.formulations.formulated import Formulated
 from gradaudit.reference.ladder import ToleranceRow
 from gradaudit.reference.lift import Lift
 from gradaudit.reference.special_values import Enclosed
@@ -47,7 +48,7 @@ class Tolerance:
     def __init__(self, truth: Truth, row: ToleranceRow) -> None:
         self.truth = truth
         self.row = row
-        self.m = BallAlgebra(arithmetics.of_profile(row.profile))
+        self.m = _algebra(truth, row)
         self._lift = Lift(self.m, truth.parameters, self._denominator(), truth.elementwise)
 
     def block(self, truth: BlockTruth) -> BlockTolerance:
@@ -121,3 +122,10 @@ class Tolerance:
         if not counted.all():
             values[~counted] = 0.0
         return Allowance(values, radius)
+
+
+def _algebra(truth: Truth, row: ToleranceRow) -> BallAlgebra:
+    arithmetic = arithmetics.of_profile(row.profile)
+    if row.primitives is None:
+        return BallAlgebra(arithmetic)
+    return Formulated(arithmetic, row.primitives, truth.denominator.value)
