@@ -1,8 +1,8 @@
 """The arithmetic that a user's own function is held to: what its author claims, else what is sound in its dtype.
 
-By default each operation may be rounded to the case's dtype (docs/numerics.md, "Profiles"), sums of classes are kept in
-float32 or wider, and what one kernel hands to the next is stored in the case's dtype. The losses of different rows may
-be added up in the dtype: torch's own reductions of 16-bit types do so. Computing in a wider format is sound and
+By default each operation may be rounded to the case's dtype (docs/numerics.md, "Profiles"), sums of classes are kept
+in float32 or wider, and what one kernel hands to the next is stored in the case's dtype. The losses of different rows
+may be added up in the dtype: torch's own reductions of 16-bit types do so. Computing in a wider format is sound and
 always allowed. A claim replaces a default: a narrower one admits what would else be an error, a wider one is held.
 """
 

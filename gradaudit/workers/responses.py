@@ -153,7 +153,7 @@ def expected_shapes(inputs: Inputs) -> tuple[tuple[int, ...], str, tuple[int, ..
         return inputs.upstream.shape, "gradient", shape
     from gradaudit.functions import registry
 
-    function = registry.get(inputs.function.name)
+    function = registry.of_call(inputs.function)
     if not function.has_row_output:
         return shape, "jacobian", (prod(shape[axis] for axis in inputs.axis), *shape)
     parameters = {parameter.name: parameter.default for parameter in function.parameters} | dict(

@@ -11,7 +11,8 @@ import inspect
 import json
 import os
 import sys
-from typing import Any, Dict, Optional
+import time
+from typing import Any, Callable, Dict, NamedTuple, Optional
 
 Tensor = Any
 Request = Dict[str, Any]
@@ -36,15 +37,39 @@ def _sibling(stem: str) -> Any:
 user_code = _sibling("user_code")
 
 
+class Modules(NamedTuple):
+    """What the experiments need of this file: one call, the seeding, and where a mistake stands."""
+
+    runs: Any
+    settled: Callable[[int], None]
+    place: Callable[..., str]
+
+
 class UnsupportedError(Exception):
     """Not something that can be asked of this torch, or of the subject."""
 
 
 def hello(threads: int) -> dict[str, Any]:
     """Import torch and pin its threads."""
+    import torch
+
     result: dict[str, Any] = _sibling("torch_adapter").hello(threads)
     user_code.watch_forks()
+    spaces = {"torch": torch, "torch.nn.functional": torch.nn.functional, "torch.Tensor": torch.Tensor}
+    _sibling("process_state").remember(spaces, _settings)
     return result
+
+
+def _settings() -> dict[str, Any]:
+    import torch
+
+    return {
+        "torch's default dtype": torch.get_default_dtype(),
+        "torch's number of threads": torch.get_num_threads(),
+        "whether gradients are enabled": torch.is_grad_enabled(),
+        "whether anomalies are detected": torch.is_anomaly_enabled(),
+        "whether subnormals are flushed": float(torch.tensor(1e-40)) == 0.0,
+    }
 
 
 def evaluate(request: Request, arrays: dict[str, Any]) -> dict[str, Any]:
@@ -57,7 +82,7 @@ def evaluate(request: Request, arrays: dict[str, Any]) -> dict[str, Any]:
             return _jacobian(request, function, found, tensors)
         settled(request["seed"])
         result = runs.called(function, request, runs.feed(request, tensors))
-        _refuse_forks()
+        user_code.refuse_forks()
     except BaseException as error:
         user_code.mark(error, function)
         raise
@@ -69,6 +94,30 @@ def evaluate(request: Request, arrays: dict[str, Any]) -> dict[str, Any]:
     if result.gradient is not None:
         response["gradient"] = encoded(result.gradient.cpu())
     return response
+
+
+def experiment(request: Request, arrays: dict[str, Any]) -> dict[str, Any]:
+    """Further runs of the subject on the same arrays; `torch_experiments` says which."""
+    start = time.perf_counter()
+    function = None
+    try:
+        function, found = subject(request)
+        modules = Modules(_sibling("torch_runs"), settled, lambda error, other=found: _place(error, other))
+        shown = _sibling("torch_experiments").run(function, request, given(request, arrays), modules)
+    except BaseException as error:
+        user_code.mark(error, function)
+        raise
+    encoded = _sibling("torch_adapter").encoded
+    return {
+        "experiments": {name: encoded(tensor.cpu()) for name, tensor in shown.arrays.items()},
+        "notes": dict(shown.notes, process=_sibling("process_state").changes()),
+        "seconds": time.perf_counter() - start,
+    }
+
+
+def _place(error: Any, found: Any) -> str:
+    place = user_code.place_of(found) if error is None else user_code.place_of_failure(error, found)
+    return "" if place is None else str(place)
 
 
 def subject(request: Request) -> Any:
@@ -115,7 +164,7 @@ def _keyword(value: Any, dtype: Any, asked: dict[str, Any]) -> Any:
 
 
 def _applied(found: Any, kwargs: dict[str, Any]) -> Any:
-    """An autograd.Function's `apply`, which takes positions only; keyword arguments are put where forward has them."""
+    """An autograd.Function's `apply`, which takes positions only; keyword arguments go where forward has them."""
     if not kwargs:
         return found.apply
     parameters = list(inspect.signature(found.forward).parameters.values())
@@ -186,14 +235,10 @@ def _require(device: str) -> None:
 
 def settled(seed: int) -> None:
     """Every call starts from the same state of the random generators."""
-    import random
-
-    import numpy as np
     import torch
 
     torch.manual_seed(seed)
-    random.seed(seed)
-    np.random.seed(seed % (1 << 32))
+    user_code.settle(seed)
 
 
 def _jacobian(request: Request, function: Any, found: Any, tensors: dict[str, Tensor]) -> dict[str, Any]:
@@ -218,7 +263,7 @@ def _jacobian(request: Request, function: Any, found: Any, tensors: dict[str, Te
         gradients.append(result.gradient)
         if result.gradient is None:
             break
-    _refuse_forks()
+    user_code.refuse_forks()
     assert first is not None
     notes = dict(noted(found, first), mutated=mutated)
     response: dict[str, Any] = {"seconds": seconds, "notes": notes}
@@ -240,12 +285,5 @@ def noted(found: Any, result: Any) -> dict[str, Any]:
         "returned_tensor": tensor and result.output.is_floating_point(),
         "unusable": result.unusable,
         "mutated": result.mutated,
+        "process": _sibling("process_state").changes(),
     }
-
-
-def _refuse_forks() -> None:
-    places = user_code.forked()
-    if places:
-        error = user_code.ForkedError("it forks the process; a loss that is called at every step must not")
-        error.gradaudit_place = places[0]
-        raise error

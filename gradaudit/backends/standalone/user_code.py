@@ -152,7 +152,7 @@ def shown_path(path: str) -> str:
 def mark(error: BaseException, subject: Any = None) -> None:
     """Write the place of the user's mistake on the exception, for the response that stands for it."""
     place = place_of_failure(error, subject)
-    if place is not None:
+    if place is not None and not hasattr(error, "gradaudit_place"):
         try:
             error.gradaudit_place = str(place)  # type: ignore[attr-defined]
         except Exception:
@@ -160,17 +160,30 @@ def mark(error: BaseException, subject: Any = None) -> None:
 
 
 def watch_forks() -> None:
-    """From now on `forked` tells where the process was forked."""
+    """From now on `refuse_forks` knows where the process was forked."""
     if not _watching and hasattr(os, "register_at_fork"):
         _watching.append(True)
         os.register_at_fork(after_in_parent=_note_fork)
 
 
-def forked() -> list[str]:
-    """Where the process was forked since the last call, by places of the user's."""
+def refuse_forks() -> None:
+    """Raise where the process was forked since the last call, by the place of the user's that did so."""
     places = list(_forks)
     del _forks[:]
-    return places
+    if places:
+        error = ForkedError("it forks the process; a loss that is called at every step must not")
+        error.gradaudit_place = places[0]  # type: ignore[attr-defined]
+        raise error
+
+
+def settle(seed: int) -> None:
+    """Seed the random generators of Python and NumPy."""
+    import random
+
+    import numpy as np
+
+    random.seed(seed)
+    np.random.seed(seed % (1 << 32))
 
 
 def _note_fork() -> None:

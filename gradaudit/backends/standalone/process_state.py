@@ -1,0 +1,70 @@
+"""What users' code has changed of the process that everyone computes in.
+
+Run by path in any Python from 3.8; imports nothing of gradaudit.
+"""
+
+from __future__ import annotations
+
+import builtins
+import math
+import os
+import random
+import sys
+import threading
+from typing import Any, Dict, List
+
+MOST = 4
+"""Names that one sentence lists."""
+
+_before: Dict[str, Any] = {}
+
+
+def remember(namespaces: Dict[str, Any], settings: Any) -> None:
+    """Take the present state as the untouched one.
+
+    `namespaces` are modules and classes whose members nobody should replace, by name; `settings()` returns the
+    framework's own switches by name.
+    """
+    watched = dict(namespaces, builtins=builtins, math=math, random=random)
+    _before["members"] = {name: (space, dict(vars(space))) for name, space in watched.items()}
+    _before["settings"] = settings
+    _before["values"] = dict(settings())
+    _before["threads"] = set(threading.enumerate())
+    _before["streams"] = (sys.stdout, sys.stderr)
+    _before["folder"] = os.getcwd()
+
+
+def changes() -> List[str]:
+    """What differs from the untouched state, as predicates: "replaces torch.exp"."""
+    if not _before:
+        return []
+    found = []
+    replaced = [
+        "%s.%s" % (name, member)
+        for name, (space, members) in _before["members"].items()
+        for member, value in members.items()
+        if callable(value) and not isinstance(value, type) and vars(space).get(member) is not value
+    ]
+    if replaced:
+        more = ", ..." if len(replaced) > MOST else ""
+        found.append("replaces %s%s" % (", ".join(replaced[:MOST]), more))
+    found += [
+        "sets %s to %s" % (name, value)
+        for name, value in _before["settings"]().items()
+        if value != _before["values"][name]
+    ]
+    threads = [thread for thread in threading.enumerate() if thread not in _before["threads"] and thread.is_alive()]
+    if threads:
+        found.append("leaves %d thread%s running" % (len(threads), "s" if len(threads) > 1 else ""))
+    for name, stream in zip(("stdout", "stderr"), _before["streams"]):
+        if getattr(stream, "closed", False):
+            found.append("closes sys.%s" % name)
+        elif getattr(sys, name) is not stream:
+            found.append("replaces sys.%s" % name)
+    try:
+        folder = os.getcwd()
+    except OSError:
+        folder = "one that is gone"
+    if folder != _before["folder"]:
+        found.append("changes the working directory to %s" % folder)
+    return found
