@@ -25,11 +25,9 @@ def canonical(expression: Expression, names: dict[str, str]) -> Expression:
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """How a candidate gets from logits to probabilities: `log_p` by the difference z - logsumexp(z) instead of
-    log_softmax, `p` as exp of the log-probability instead of softmax, `rest` (1 - p) by subtraction, or as minus
-    expm1 of the log-probability."""
+    """How a candidate gets from log-probabilities to probabilities: by softmax, or as exp of the log-probability;
+    1 - p by subtraction, or as minus expm1 of the log-probability."""
 
-    log_p_by_difference: bool = False
     p_by_exp: bool = False
     rest_by_expm1: bool = False
 
@@ -90,21 +88,14 @@ class _Spelled(_Plain):
 
     def make(self, node: Node, arguments: Sequence[int]) -> int:
         add, steps = self.graph.add, self.steps
-        if node.operation == "log_softmax" and steps.log_p_by_difference:
-            return add("subtract", arguments[0], add("logsumexp", arguments[0]))
         if node.operation == "softmax" and steps.p_by_exp:
-            return add("exp", self._log_p(arguments[0]))
+            return add("exp", add("log_softmax", arguments[0]))
         if node.operation == COMPLEMENT:
             if steps.rest_by_expm1:
-                return self.negative(add("expm1", self._log_p(arguments[0])))
-            p = add("exp", self._log_p(arguments[0])) if steps.p_by_exp else add("softmax", arguments[0])
+                return self.negative(add("expm1", add("log_softmax", arguments[0])))
+            p = add("exp", add("log_softmax", arguments[0])) if steps.p_by_exp else add("softmax", arguments[0])
             return add("subtract", self.graph.constant(1.0), p)
         return super().make(node, arguments)
-
-    def _log_p(self, z: int) -> int:
-        if self.steps.log_p_by_difference:
-            return self.graph.add("subtract", z, self.graph.add("logsumexp", z))
-        return self.graph.add("log_softmax", z)
 
 
 class _Fused(_Plain):

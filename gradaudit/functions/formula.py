@@ -8,7 +8,7 @@ which log-probabilities and probabilities may be formed, and last against the fo
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Generic
 
@@ -51,12 +51,9 @@ OPERATORS: dict[str, Callable[..., Any]] = {
 }
 
 _STEPS = (
-    ("1 - p", Steps(), False),
-    ("p = exp(log p)", Steps(p_by_exp=True), False),
-    ("1 - p = -expm1(log p)", Steps(rest_by_expm1=True), False),
-    ("log p = z - logsumexp(z)", Steps(log_p_by_difference=True), True),
-    ("log p = z - logsumexp(z), p = exp(log p)", Steps(log_p_by_difference=True, p_by_exp=True), True),
-    ("log p = z - logsumexp(z), 1 - p = -expm1(log p)", Steps(log_p_by_difference=True, rest_by_expm1=True), True),
+    ("1 - p", Steps()),
+    ("p = exp(log p)", Steps(p_by_exp=True)),
+    ("1 - p = -expm1(log p)", Steps(rest_by_expm1=True)),
 )
 
 
@@ -96,9 +93,9 @@ def names_in(expression: Expression) -> dict[str, str]:
 
 def _spellings(expression: Expression, fused: Expression, names: dict[str, str]) -> tuple[Spelling, ...]:
     found: dict[tuple[Node, ...], Spelling] = {fused.nodes: Spelling("fused", _Interpreted(fused))}
-    for name, steps, offset in _STEPS:
+    for name, steps in _STEPS:
         graph = spelled(fused, names, steps)
-        found.setdefault(graph.nodes, Spelling(name, _Interpreted(graph), looser=offset, common_offset=offset))
+        found.setdefault(graph.nodes, Spelling(name, _Interpreted(graph)))
     written = merged(expression, names)
     found.setdefault(written.nodes, Spelling("as written", _Interpreted(written), looser=True, common_offset=True))
     return tuple(found.values())
@@ -206,10 +203,15 @@ class _Interpreter(Generic[N]):
             assert rows.targets is not None
             assert rows.targets.dense is not None, "a formula with q has target probabilities"
             return rows.targets.dense
-        values = rows.parameters["weight"] if name == "w" else self._constants()[name]
-        return m.exact(np.asarray(values, dtype=np.float64)[None, :]) * m.parameter(1.0)
+        return self._per_class(name) * m.parameter(1.0)
 
-    def _constants(self) -> dict[str, object]:
-        constants = self.rows.parameters.get("constants", {})
-        assert isinstance(constants, dict)
-        return constants
+    def _per_class(self, name: str) -> N:
+        """One number per class: the class weights, or a constant of the user's without the masked classes."""
+        parameters = self.rows.parameters
+        if name == "w":
+            values = np.asarray(parameters["weight"], dtype=np.float64)
+        else:
+            constants, masked = parameters.get("constants"), parameters.get("masked_classes")
+            assert isinstance(constants, Mapping)
+            values = np.delete(np.asarray(constants[name], dtype=np.float64), list(masked or ()))  # type: ignore[call-overload]
+        return self.m.exact(values[None, :])

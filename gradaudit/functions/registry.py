@@ -5,7 +5,7 @@ from __future__ import annotations
 from gradaudit import plugins
 from gradaudit.errors import PluginError
 from gradaudit.functions.interface import Function
-from gradaudit.records.case import FORMULA, FunctionCall
+from gradaudit.records.case import FORMULA, SELF, FunctionCall
 
 GROUP = "gradaudit.functions"
 
@@ -25,8 +25,12 @@ def get(name: str) -> Function:
 
 def of_call(call: FunctionCall) -> Function:
     """The function that a call names, or the one that its expression spells."""
-    if call.name != FORMULA or call.expression is None:
+    if call.name not in (FORMULA, SELF):
         return get(call.name)
-    from gradaudit.functions import formula  # most audits have none
+    if call.expression is None:
+        from gradaudit.functions import stand_in  # most audits have none
+
+        return stand_in.function(call)
+    from gradaudit.functions import formula
 
     return formula.function(call.expression)

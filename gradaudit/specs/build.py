@@ -16,7 +16,7 @@ from gradaudit.records.case import (
     RandomArray,
     Upstream,
 )
-from gradaudit.specs import inline, shapes
+from gradaudit.specs import inline, own_functions, shapes
 from gradaudit.specs.draft import Context, Draft
 from gradaudit.specs.expectations import check_ignored, expectations
 from gradaudit.specs.models import (
@@ -58,7 +58,7 @@ def build(model: CaseKeys, tree: Node, default_name: str, context: Context) -> t
         return None, draft.problems
     draft.shape = shape
     draft.axis = _axis(draft)
-    if draft.problems:
+    if draft.problems or not own_functions.complete(draft):
         return None, draft.problems
     check_parameters(draft)
     for key in ("scale", "dtypes", "backends", "formulations", "probes"):

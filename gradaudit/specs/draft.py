@@ -44,7 +44,7 @@ class Draft:
     @property
     def definition(self) -> Function:
         """The registered function."""
-        return registry.get(self.function.name)
+        return registry.of_call(self.function)
 
     @property
     def classes(self) -> int:

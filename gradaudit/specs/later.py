@@ -10,10 +10,7 @@ from gradaudit.specs.wording import shown
 
 NOT_YET = "this version does not audit"
 
-KEYS = ("formula",)
-"""Keys of a case that no version before may have."""
-
-FUNCTIONS = ("z_loss", "softcap", "focal", "poly", "kl_divergence", "formula")
+FUNCTIONS = ("z_loss", "softcap", "focal", "poly", "kl_divergence")
 BACKENDS = ("jax", "tensorflow", "keras", "mxnet")
 DEVICES = ("gpu", "rocm", "tpu", "xpu", "xla")
 
@@ -31,8 +28,6 @@ def _not_yet(key: str, node: Node) -> Iterator[Problem]:
     value = plain(node)
     if key == "subjects":
         yield from _subjects(node)
-    elif key == "formula":
-        yield problem_at_key(node, f"formula: {NOT_YET} formulas yet; name a function: instead")
     elif key == "device" and isinstance(value, str) and value.split(":")[0] in DEVICES:
         yield problem_at(node, f"device: {NOT_YET} on {shown(value)} yet; there are cpu, cuda and mps")
     elif key == "function":

@@ -156,7 +156,7 @@ def _frame(root: Node, problems: list[Problem]) -> dict[str, Node]:
             f"this is {shown(plain(root))}, not a spec; a spec is a mapping that begins with version: {VERSION}",
             root.location,
         )
-    known = (*FRAME_KEYS, *case_model(plugins.names("gradaudit.backends")).model_fields, *later.KEYS)
+    known = (*FRAME_KEYS, *case_model(plugins.names("gradaudit.backends")).model_fields)
     if not any(key in known or nearest(key, TELLTALE_KEYS) for key in root.value):
         raise SpecError(
             f"this is {shown(plain(root))}, not a spec: none of its keys is one of ours; a spec has "

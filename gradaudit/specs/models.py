@@ -22,8 +22,9 @@ from pydantic import (
     create_model,
 )
 
-from gradaudit.functions import registry
+from gradaudit.functions import formula, registry, stand_in
 from gradaudit.functions.interface import Parameter
+from gradaudit.records.case import FORMULA, SELF
 from gradaudit.specs import probes
 from gradaudit.specs.shapes import MAX_RANK
 from gradaudit.specs.spellings import CODE_PATTERN, CodeOrMapping, NameOrMapping, OneOrMore, printable
@@ -284,10 +285,38 @@ def _function_model(name: str) -> type[Strict]:
     return create_model(name, __base__=Strict, __doc__=function.summary, **{"name": (Literal[name], ...), **fields})
 
 
+def _formula_model() -> type[Strict]:
+    fields: dict[str, Any] = {parameter.name: _parameter_field(parameter) for parameter in formula.PARAMETERS}
+    text = "An expression over z, y, q and constants, or MODULE:NAME or PATH.py:NAME of a Python function."
+    fields["formula"] = (
+        Annotated[str, StringConstraints(min_length=1), BeforeValidator(printable)],
+        Field(description=text),
+    )
+    fields["constants"] = (dict[str, Any], Field({}, description="Names for numbers, or for one number per class."))
+    return create_model(
+        FORMULA,
+        __base__=Strict,
+        __doc__="Mathematics of your own.",
+        **{"name": (Literal["formula"], "formula"), **fields},
+    )
+
+
+def _self_model() -> type[Strict]:
+    fields: dict[str, Any] = {parameter.name: _parameter_field(parameter) for parameter in stand_in.PARAMETERS}
+    shape = "Absent: a loss where there are targets."
+    fields["output"] = (Literal[stand_in.OUTPUTS] | None, Field(None, description=shape))
+    return create_model(
+        SELF,
+        __base__=Strict,
+        __doc__="No truth at hand: the gradient is audited against the subject's own forward.",
+        **{"name": (Literal["self"], ...), **fields},
+    )
+
+
 @cache
 def case_model(backends: tuple[str, ...]) -> type[CaseKeys]:
     """The model of a case, with the functions that are installed and the names of the backends that are."""
-    functions = tuple(_function_model(name) for name in registry.names())
+    functions = (*(_function_model(name) for name in registry.names()), _formula_model(), _self_model())
     union = Annotated[Union[functions], Field(discriminator="name"), NameOrMapping()]  # type: ignore[valid-type]  # noqa: UP007
     backend: Any = Literal[backends] if backends else Never
     return create_model(

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from gradaudit.functions import registry
-from gradaudit.records.case import FunctionCall
+from gradaudit.functions import formula, registry, stand_in
+from gradaudit.functions.interface import Parameter
+from gradaudit.records.case import FORMULA, SELF, FunctionCall
 from gradaudit.specs.draft import Draft
 from gradaudit.specs.wording import shape_text
+
+SPECIAL: Mapping[str, tuple[Parameter, ...]] = {FORMULA: formula.PARAMETERS, SELF: stand_in.PARAMETERS}
+"""The parameters of what is no registered function: a formula, and no truth at all."""
 
 
 def function_call(validated: Any) -> FunctionCall:
     """The call that a validated function stands for, every default filled in and lists as tuples."""
     parameters: dict[str, object] = {}
-    for parameter in registry.get(validated.name).parameters:
+    special = SPECIAL.get(validated.name)
+    for parameter in registry.get(validated.name).parameters if special is None else special:
         value = getattr(validated, parameter.name)
         if isinstance(value, list):
             kind = float if parameter.kind == "floats" else int
             value = tuple(kind(item) for item in value)
         parameters[parameter.name] = float(value) if parameter.kind == "float" and value is not None else value
+    if special is not None:
+        own = ("formula", "constants") if validated.name == FORMULA else ("output",)
+        parameters |= {name: getattr(validated, name) for name in own}
     return FunctionCall(validated.name, MappingProxyType(parameters))
 
 

@@ -25,14 +25,14 @@ def row_shape(shape: tuple[int, ...], axis: tuple[int, ...]) -> tuple[int, ...]:
 
 def output_shape(function: FunctionCall, shape: tuple[int, ...], axis: tuple[int, ...]) -> tuple[int, ...]:
     """The shape of what the function returns, and of its upstream gradient."""
-    if not registry.get(function.name).has_row_output:
+    if not registry.of_call(function).has_row_output:
         return shape
     return () if function.parameters.get("reduction") in REDUCING else row_shape(shape, axis)
 
 
 def outputs_of_a_row(function: FunctionCall, shape: tuple[int, ...], axis: tuple[int, ...]) -> int:
     """K, the number of cotangents of `upstream: per_output`."""
-    return 1 if registry.get(function.name).has_row_output else classes(shape, axis)
+    return 1 if registry.of_call(function).has_row_output else classes(shape, axis)
 
 
 def dense_index(

@@ -9,6 +9,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from gradaudit.functions import registry
+from gradaudit.records.case import FORMULA, SELF
 
 CODE_PATTERN = "^[A-Z]{3}[0-9]{3}$"
 UNPRINTABLE = "unprintable"
@@ -33,7 +34,7 @@ class NameOrMapping:
         return core_schema.no_info_before_validator_function(_named, handler(source))
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return {"anyOf": [{"enum": list(registry.names())}, handler(schema)]}
+        return {"anyOf": [{"enum": [*registry.names(), SELF]}, handler(schema)]}
 
 
 def _listed(value: object) -> object:
@@ -41,6 +42,8 @@ def _listed(value: object) -> object:
 
 
 def _named(value: object) -> object:
+    if isinstance(value, dict) and FORMULA in value and "name" not in value:
+        return {"name": FORMULA, **value}
     return {"name": value} if isinstance(value, str) else value
 
 

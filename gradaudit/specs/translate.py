@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from gradaudit.functions import registry
-from gradaudit.specs import later
+from gradaudit.records.case import FORMULA, SELF
 from gradaudit.specs.models import DEVICE_PATTERN, SOURCE
 from gradaudit.specs.nodes import Node, Problem, find, plain, problem_at, problem_at_key, walk
 from gradaudit.specs.spellings import UNPRINTABLE
@@ -82,13 +82,14 @@ def unknown_key(key: str, known: Sequence[str], path: Path = ()) -> str:
         return f"unknown key {shown(key)}; it is a parameter of the function: function: {{name: ..., {key}: ...}}"
     if len(words) == 1 and key in KIND_KEYS.get(words[0], ()):
         return f"{words[0]}.{key} stands beside {one_of(known)}; keep one of them"
-    match = nearest(key, known if words else (*known, *later.KEYS))
+    match = nearest(key, known)
     hint = f"; did you mean {match!r}?" if match else f"; there are {', '.join(known)}"
     return f"unknown key {shown(key)}{_where(words)}{hint}"
 
 
 def _parameters() -> set[str]:
-    return {parameter.name for name in registry.names() for parameter in registry.get(name).parameters}
+    own = {parameter.name for name in registry.names() for parameter in registry.get(name).parameters}
+    return own | {"formula", "constants"}
 
 
 def _where(words: list[str]) -> str:
@@ -138,7 +139,7 @@ def _source_problem(node: Node, key: str) -> Problem:
 
 
 def _function_problem(node: Node) -> Problem:
-    names = registry.names()
+    names = (*registry.names(), FORMULA, SELF)
     if isinstance(node.value, dict):
         if "name" not in node.value:
             return problem_at(
