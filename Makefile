@@ -11,6 +11,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 PYTEST_ARGS ?=
+SOAK_ARGS ?=
 
 bin := $(VENV)/bin
 pip := $(bin)/python -m pip --disable-pip-version-check
@@ -19,7 +20,7 @@ installed := $(VENV)/.installed
 installed_dev := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help check test test-slow test-all lint format bench clean
+.PHONY: help check test test-slow test-all lint format bench soak clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -54,6 +55,10 @@ format: $(installed_dev)
 ## make bench      measure against the peers, side by side
 bench: $(installed_dev)
 	$(bin)/python -m benchmarks
+
+## make soak       sound losses by the hundred thousand, a fault planted for every tenth; SOAK_ARGS="--cases 5920"
+soak: $(installed_dev)
+	$(bin)/python -m tests.soak $(SOAK_ARGS)
 
 ## make clean      remove the environment and every cache
 clean:

@@ -1,13 +1,13 @@
-"""`python -m benchmarks [cold] [throughput]`: print the tables; both without arguments.
+"""`python -m benchmarks [cold] [throughput] [probes]`: print the tables; all without arguments.
 
 Machines are shared and noisy: the runs of two sides alternate, and what is quoted is the ratio of their medians.
 """
 
 import sys
 
-from benchmarks import cold_start, throughput
+from benchmarks import cold_start, probes, throughput
 
-PARTS = {"cold": cold_start.main, "throughput": throughput.main}
+PARTS = {"cold": cold_start.main, "throughput": throughput.main, "probes": probes.main}
 
 
 def main() -> None:

@@ -1,12 +1,19 @@
 """What README.md shows is what the commands print, and what it lists is what there is."""
 
+import json
 import re
+import shlex
+import shutil
+import subprocess
+import sys
 
 import pytest
+import yaml
 
 from gradaudit.reports.summary import EXIT_MEANINGS
 from gradaudit.rules import registry
 from gradaudit.specs.loading import load
+from tests.end_to_end.conftest import PROJECT, run
 from tests.end_to_end.readme import README, Block, blocks, printed, recorded_on, running_on, without_numbers
 
 TEXT = README.read_text(encoding="utf-8")
@@ -51,9 +58,43 @@ def test_the_table_of_exit_statuses_is_complete():
 
 
 def test_the_spec_of_the_readme_is_valid(tmp_path):
-    (spec,) = re.findall(r"^```yaml\n(version: 1\n.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+    (spec,) = re.findall(r"^## Your own logits\n.*?^```yaml\n(version: 1\n.*?)^```", TEXT, re.M | re.S)
     path = tmp_path / "loss.gradaudit.yaml"
     path.write_text(spec, encoding="utf-8")
     (case,) = load([str(path)])
     assert case.shape == (128, 256)
     assert len(case.dtypes) * len(case.scale) * len(case.backends) * len(case.formulations) == 36
+
+
+def test_the_spec_of_ones_own_loss_is_the_sample():
+    (spec,) = re.findall(r"^## Your own loss\n.*?^```yaml\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+    lines = (PROJECT / "sample_configs" / "custom_loss.yaml").read_text(encoding="utf-8").splitlines(keepends=True)
+    assert spec == "".join(line for line in lines if not line.startswith("#"))
+
+
+def test_the_steps_for_ci_run_as_printed(tmp_path):
+    (steps,) = re.findall(r"^## In CI\n.*?^```yaml\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+    runs = [step["run"] for step in yaml.safe_load(steps) if "run" in step]
+    assert runs[0] == "pip install gradaudit"
+    (spec,) = re.findall(r"^```yaml\n(version: 1\nname: smoothed.*?shape: \[128, 256\].*?)^```", TEXT, re.M | re.S)
+    (tmp_path / "specs").mkdir()
+    (tmp_path / "specs" / "loss.gradaudit.yaml").write_text(spec, encoding="utf-8")
+    for command in runs[1:]:
+        name, *arguments = shlex.split(command)
+        assert name == "gradaudit"
+        outcome = run(*arguments, cwd=tmp_path)
+        assert outcome.status == 0, outcome.out + outcome.err
+    assert json.loads((tmp_path / "gradaudit.json").read_text(encoding="utf-8"))["exit_status"] == 0
+
+
+def test_the_test_for_pytest_passes_as_printed_and_fails_on_the_other_loss(tmp_path):
+    (code,) = re.findall(r"^### From pytest\n.*?^```python\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+    shutil.copy(PROJECT / "sample_configs" / "losses.py", tmp_path)
+    (tmp_path / "test_right.py").write_text(code, encoding="utf-8")
+    wrong = code.replace("smoothed_cross_entropy", "SmoothedCrossEntropy")
+    (tmp_path / "test_wrong.py").write_text(wrong, encoding="utf-8")
+    arguments = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short"]
+    done = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert "1 failed, 1 passed" in done.stdout, done.stdout + done.stderr
+    assert "FAILED test_wrong.py" in done.stdout
+    assert "error BUG402 mean-denominator" in done.stdout
