@@ -9,48 +9,73 @@ import typer
 from gradaudit.cli.streams import page_width, write
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gradaudit.rules.interface import Rule
 
 INDENT = "  "
+CODE_FILE = "losses.py"
 
 
 def explain(
-    code: Annotated[str, typer.Argument(metavar="CODE", help="Code (CAN101) or name (summed-outputs-cancel).")],
+    code: Annotated[
+        str, typer.Argument(metavar="CODE", help="Code (CAN101), name (summed-outputs-cancel) or family (CAN).")
+    ],
 ) -> int:
-    """Tell all about one rule.
+    """Tell all about one rule, or list those of a family.
 
     What it flags and why, the mathematics, a case that fires it and one that does not, and what to do.
     """
     from gradaudit.rules import registry
 
-    write(page(registry.find(code), min(page_width(), 100)))
+    width = min(page_width(), 100)
+    begun = registry.beginning_with(code)
+    write(listing(begun, width) if begun else page(registry.find(code), width))
     return 0
+
+
+def listing(rules: Sequence[Rule], width: int) -> str:
+    """The codes and names of some rules under the names of their families, with what each flags."""
+    lines: list[str] = []
+    for rule in rules:
+        heading = f"{rule.code[:3]} {rule.family}"
+        lines += [] if heading in lines else [*([""] if lines else []), heading, ""]
+        lines += [f"{INDENT}{rule.code} {rule.name} ({rule.severity})", _filled(rule.summary, width, 3)]
+    return "\n".join([*lines, "", f"`gradaudit explain {rules[0].code}` tells all about the first of them.", ""])
 
 
 def page(rule: Rule, width: int) -> str:
     """The documentation of a rule as plain text; prose is filled, formulas and specs stand as they were written."""
-    fires = _verbatim(rule.fires) if rule.fires else _filled(rule.fires_note, width)
+    fires = _example(rule.fires, rule.fires_code) if rule.fires else _filled(rule.fires_note, width)
     sections = [
         ("What it flags", _filled(rule.summary, width)),
         ("Why it matters", _filled(rule.why, width)),
         ("The mathematics", _verbatim(rule.formula)),
         ("Source", _filled(rule.source, width)),
         ("What fires it", fires),
-        ("What does not", _verbatim(rule.silent) if rule.silent else ""),
+        ("What does not", _example(rule.silent, rule.silent_code)),
         ("What to do", _filled(rule.advice, width)),
     ]
     heading = f"{rule.code} {rule.name} ({rule.severity})\n{rule.family}\n"
     return heading + "".join(f"\n{title}\n{text}\n" for title, text in sections if text)
 
 
-def _filled(text: str, width: int) -> str:
+def _example(spec: str | None, code: str | None) -> str:
+    """A spec, and the losses.py beside it; code by itself stands beside the spec of the other example."""
+    beside = f"{INDENT}with {CODE_FILE} {'beside it' if spec else 'changed to'}:"
+    parts = ([_verbatim(spec)] if spec else []) + ([beside, _verbatim(code, 2)] if code else [])
+    return "\n\n".join(parts)
+
+
+def _filled(text: str, width: int, levels: int = 1) -> str:
     import textwrap
 
-    return textwrap.fill(" ".join(text.split()), width, initial_indent=INDENT, subsequent_indent=INDENT)
+    indent = INDENT * levels
+    return textwrap.fill(" ".join(text.split()), width, initial_indent=indent, subsequent_indent=indent)
 
 
-def _verbatim(text: str) -> str:
+def _verbatim(text: str, levels: int = 1) -> str:
     import inspect
     import textwrap
 
-    return textwrap.indent(inspect.cleandoc(text), INDENT)
+    return textwrap.indent(inspect.cleandoc(text), INDENT * levels)

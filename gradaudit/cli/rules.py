@@ -54,7 +54,9 @@ def _json(found: Sequence[Rule]) -> str:
         "formula",
         "source",
         "fires",
+        "fires_code",
         "silent",
+        "silent_code",
         "advice",
     )
     documents = [{field: getattr(rule, field) for field in fields} for rule in found]

@@ -7,6 +7,8 @@ import textwrap
 from gradaudit.rules.interface import Rule
 
 WIDTH = 100
+CODE_FILE = "losses.py"
+"""The file that the code of an example stands in, beside its spec."""
 
 
 def explain(rule: Rule) -> str:
@@ -17,10 +19,10 @@ def explain(rule: Rule) -> str:
         _section("What it flags", _wrapped(rule.summary)),
         _section("Why it matters", _wrapped(rule.why)),
         _section("The mathematics", f"{_block(rule.formula, 'text')}\n\n{_wrapped(f'Source: {rule.source}')}"),
-        _section("What fires it", _example(rule.fires, rule.fires_note)),
+        _section("What fires it", _example(rule.fires, rule.fires_code, rule.fires_note)),
     ]
-    if rule.silent is not None:
-        parts.append(_section("What does not", _block(rule.silent, "yaml")))
+    if (rule.silent, rule.silent_code) != (None, None):
+        parts.append(_section("What does not", _example(rule.silent, rule.silent_code, "")))
     parts.append(_section("What to do", _wrapped(rule.advice)))
     return "\n\n".join(parts) + "\n"
 
@@ -29,8 +31,12 @@ def _section(title: str, body: str) -> str:
     return f"## {title}\n\n{body}"
 
 
-def _example(spec: str | None, note: str) -> str:
+def _example(spec: str | None, code: str | None, note: str) -> str:
+    """The spec, the `losses.py` beside it, and a note; a `losses.py` without a spec takes the place of another."""
     blocks = [] if spec is None else [_block(spec, "yaml")]
+    if code is not None:
+        beside = "beside it" if spec is not None else "instead"
+        blocks += [f"with this {CODE_FILE} {beside}:", _block(code, "python")]
     return "\n\n".join([*blocks, _wrapped(note)] if note else blocks)
 
 

@@ -46,6 +46,14 @@ def find(code_or_name: str) -> Rule:
     raise FlagError(f"no rule has the code or name {code_or_name!r}{_nearest(wanted, (*codes(), *known))}")
 
 
+def beginning_with(letters: str) -> tuple[Rule, ...]:
+    """The rules whose codes begin with these letters and digits, if they are fewer than a code has; () for a code."""
+    wanted = letters.strip().upper()
+    if wanted in codes():
+        return ()
+    return tuple(get(code) for code in codes() if wanted and code.startswith(wanted))
+
+
 def check_prefixes(prefixes: tuple[str, ...], flag: str) -> None:
     """FlagError where a prefix given to `flag` (--select, --ignore) begins no code."""
     for prefix in prefixes:

@@ -54,6 +54,23 @@ def test_every_rule_can_be_explained_within_the_page(cli):
         assert max(map(len, prose.splitlines())) <= 100
 
 
+@pytest.mark.parametrize("letters", ["SAT", "sat2"])
+def test_explain_lists_a_family(cli, letters):
+    outcome = cli("explain", letters)
+    assert outcome.status == 0
+    assert outcome.out.startswith("SAT saturation: where the function stops answering\n\n  SAT201 softmax-saturated")
+    assert [line.split()[0] for line in outcome.out.splitlines() if line.startswith("  SAT")] == [
+        code for code in registry.codes() if code.startswith("SAT")
+    ]
+    assert outcome.out.endswith("\n`gradaudit explain SAT201` tells all about the first of them.\n")
+
+
+def test_explain_shows_the_code_of_an_example(cli):
+    out = cli("explain", "BUG402").out
+    assert "\n  with losses.py beside it:\n\n    import torch.nn.functional as F\n" in out
+    assert "\nWhat does not\n  with losses.py changed to:\n\n    import torch.nn.functional as F\n" in out
+
+
 def test_explain_suggests(cli):
     outcome = cli("explain", "CAN110")
     assert (outcome.status, outcome.out) == (2, "")
@@ -72,7 +89,8 @@ def test_rules_as_json(cli):
     found = json.loads(cli("rules", "--output-format", "json").out)
     assert [rule["code"] for rule in found] == [*registry.codes()]
     assert set(found[0]) == {
-        *("code", "name", "severity", "family", "summary", "why", "formula", "source", "fires", "silent", "advice")
+        *("code", "name", "severity", "family", "summary", "why", "formula", "source", "advice"),
+        *("fires", "fires_code", "silent", "silent_code"),
     }
 
 

@@ -13,9 +13,12 @@ from gradaudit.specs import loading
 pytestmark = pytest.mark.slow
 
 EXAMPLES = tuple(
-    (rule, kind, spec)
+    (rule, kind, spec, code)
     for rule in registry.rules()
-    for kind, spec in (("fires", rule.fires), ("silent", rule.silent))
+    for kind, spec, code in (
+        ("fires", rule.fires, rule.fires_code),
+        ("silent", rule.silent_spec, rule.silent_code),
+    )
     if spec is not None
 )
 
@@ -23,25 +26,29 @@ Reports = dict[tuple[str, str], CaseReport]
 
 
 @pytest.fixture(scope="module")
-def reports() -> Reports:
+def reports(tmp_path_factory: pytest.TempPathFactory) -> Reports:
+    """Every example in a folder of its own, with its losses.py beside it."""
     cases = []
-    for rule, kind, spec in EXAMPLES:
-        cases += loading.load_text(textwrap.dedent(spec), f"{rule.code}.{kind}.yaml", known_codes=registry.codes)
+    for rule, kind, spec, code in EXAMPLES:
+        folder = tmp_path_factory.mktemp(f"{rule.code}-{kind}")
+        if code is not None:
+            (folder / "losses.py").write_text(textwrap.dedent(code), encoding="utf-8")
+        path = folder / "example.yaml"
+        cases += loading.load_text(textwrap.dedent(spec), str(path), str(folder), known_codes=registry.codes)
     assert len(cases) == len(EXAMPLES), "an example is one case"
     report = pipeline.audit(tuple(cases), pipeline.Settings())
-    keys = [(rule.code, kind) for rule, kind, _ in EXAMPLES]
+    keys = [(rule.code, kind) for rule, kind, _, _ in EXAMPLES]
     return dict(zip(keys, report.cases, strict=True))
 
 
 @pytest.mark.parametrize(
     ("rule", "kind"),
-    [(rule, kind) for rule, kind, _ in EXAMPLES],
-    ids=[f"{rule.code}-{kind}" for rule, kind, _ in EXAMPLES],
+    [(rule, kind) for rule, kind, _, _ in EXAMPLES],
+    ids=[f"{rule.code}-{kind}" for rule, kind, _, _ in EXAMPLES],
 )
 def test_an_example_does_what_it_says(reports: Reports, rule: Rule, kind: str) -> None:
     report = reports[rule.code, kind]
     assert report.failures == ()
-    assert report.measurements
     found = {finding.code for finding in report.findings}
     assert (rule.code in found) is (kind == "fires")
     errors = {finding.code for finding in report.findings if finding.severity == "error"}

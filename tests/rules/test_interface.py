@@ -17,6 +17,7 @@ SOUND = registry.get("CAN101")
         ({"severity": "fatal"}, "severity 'fatal': expected one of info, warning, error"),
         ({"summary": " "}, "rule CAN101: its summary is empty"),
         ({"formula": ""}, "its formula is empty"),
+        ({"fires": None, "fires_note": "So.", "fires_code": "x = 1"}, "stands beside a spec, and there is none"),
         ({"fires": None}, "neither an example that fires it nor a fires_note"),
     ],
     ids=str,

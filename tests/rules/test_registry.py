@@ -1,3 +1,4 @@
+import ast
 import inspect
 import re
 from dataclasses import replace
@@ -19,6 +20,7 @@ FOLDERS = {
     "SAT": "saturation",
     "DIV": "divergence",
     "BUG": "wrong_mathematics",
+    "CON": "contract",
     "RUN": "execution",
     "POW": "power",
 }
@@ -27,6 +29,7 @@ SEVERITIES = {
     "SAT": {"warning", "info"},
     "DIV": {"error"},
     "BUG": {"error"},
+    "CON": {"error"},
     "RUN": {"error"},
     "POW": {"warning"},
 }
@@ -34,9 +37,17 @@ each_rule = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.code)
 
 
 def test_the_rules_of_the_spine_are_there() -> None:
-    expected = {"CAN": range(101, 106), "SAT": range(201, 204), "DIV": range(301, 306), "RUN": range(601, 606)}
+    expected = {
+        "CAN": range(101, 106),
+        "SAT": range(201, 204),
+        "DIV": range(301, 306),
+        "BUG": (*range(401, 405), 411, 421, 431, 432, 441, *range(451, 457), *range(461, 465), 471, 481, 499),
+        "CON": range(501, 508),
+        "RUN": range(601, 606),
+        "POW": (701, 702),
+    }
     wanted = {f"{letters}{digits}" for letters, numbers in expected.items() for digits in numbers}
-    assert wanted | {"BUG461", "BUG463", "POW701"} <= set(registry.codes())
+    assert wanted <= set(registry.codes())
 
 
 def test_codes_and_names_are_unique_and_sorted() -> None:
@@ -85,11 +96,28 @@ def test_examples_are_complete_specs(rule: Rule) -> None:
     for text in (rule.fires, rule.silent):
         if text is not None:
             spec = yaml.safe_load(text)
-            assert {"version", "name", "function", "logits", "backends"} <= set(spec)
+            assert {"version", "name", "function", "logits"} < set(spec)
+            assert spec.keys() & {"backends", "subjects"}
             assert spec["version"] == 1
     if rule.fires is not None:
-        assert rule.silent is not None, "a rule that can be fired needs a neighbour that does not fire it"
-        assert yaml.safe_load(rule.fires) != yaml.safe_load(rule.silent)
+        neighbour = rule.silent_spec
+        assert neighbour is not None, "a rule that can be fired needs a neighbour that does not fire it"
+        fires, silent = yaml.safe_load(rule.fires), yaml.safe_load(neighbour)
+        assert (fires, rule.fires_code) != (silent, rule.silent_code)
+
+
+@each_rule
+def test_the_code_of_an_example_is_what_its_spec_names(rule: Rule) -> None:
+    for spec, code in ((rule.fires, rule.fires_code), (rule.silent_spec, rule.silent_code)):
+        if spec is None:
+            continue
+        targets = [subject["torch"] for subject in yaml.safe_load(spec).get("subjects", ())]
+        assert bool(targets) is (code is not None)
+        for target in targets:
+            path, _, attribute = target.partition(":")
+            assert path == "losses.py"
+            defined = {node.name for node in ast.parse(inspect.cleandoc(code)).body if hasattr(node, "name")}
+            assert attribute in defined
 
 
 @pytest.mark.parametrize("wanted", ["CAN103", "can103", " CAN103 ", "target-gradient-cancelled"])
@@ -109,6 +137,19 @@ def test_find_names_the_nearest(wanted: str, nearest: str) -> None:
 def test_find_admits_that_nothing_is_near() -> None:
     with pytest.raises(FlagError, match=re.escape("'xyzzy'. `gradaudit rules` lists them all")):
         registry.find("xyzzy")
+
+
+@pytest.mark.parametrize(
+    ("letters", "begun"),
+    [
+        ("SAT", ["SAT201", "SAT202", "SAT203"]),
+        (" bug40", [f"BUG40{n}" for n in range(1, 5)]),
+        ("CAN101", []),
+        ("", []),
+    ],
+)
+def test_the_rules_of_a_family(letters: str, begun: list[str]) -> None:
+    assert [rule.code for rule in registry.beginning_with(letters)] == begun
 
 
 @pytest.mark.parametrize("prefix", ["CAN", "can1", "CAN101", "C"])

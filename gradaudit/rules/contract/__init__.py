@@ -1,0 +1,1 @@
+"""CON: how a subject behaves as a function."""
