@@ -30,7 +30,7 @@ from gradaudit.records.expression import Expression, Node
 
 PARAMETERS = (
     *LOGIT_PARAMETERS,
-    Parameter("reduction", "choice", "none", "how the rows' losses are combined", choices=("none", "mean", "sum")),
+    Parameter("reduction", "choice", "mean", "how the rows' losses are combined", choices=("none", "mean", "sum")),
     Parameter("weight", "floats", None, "one weight for each class, w in the formula", minimum=0.0),
     Parameter("ignore_index", "int", -100, "a label whose rows take no part"),
 )

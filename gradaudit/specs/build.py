@@ -87,6 +87,7 @@ def build(model: CaseKeys, tree: Node, default_name: str, context: Context) -> t
         derivatives=model.derivatives,
     )
     check_ignored(draft)
+    own_functions.check_targets(draft, case.targets)
     if not draft.problems:
         case = with_probes(draft, case)
     case = dataclasses.replace(case, expect=expectations(draft, case))
@@ -182,10 +183,13 @@ def _broadcasts(given: tuple[int, ...], shape: tuple[int, ...]) -> bool:
 
 def _formulations(draft: Draft) -> tuple[str, ...]:
     applicable = draft.definition.formulations
+    if not applicable and find(draft.tree, ["formulations"]) is draft.tree:
+        return tuple(draft.model.formulations)
     for position, name in enumerate(draft.model.formulations):
         if name not in applicable:
             draft.complain(
-                f"formulations: {draft.function.name} has no formulation {shown(name)}; it has {one_of(applicable)}",
+                f"formulations: {draft.function.name} has no formulation {shown(name)}; it has "
+                f"{one_of(applicable) or 'none'}",
                 *("formulations", position),
             )
     return tuple(draft.model.formulations)

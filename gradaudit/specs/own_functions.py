@@ -9,7 +9,15 @@ from types import MappingProxyType
 
 from gradaudit.functions import formula, stand_in
 from gradaudit.functions.expressions import FUNCTIONS, INPUTS, ROW, inputs_of, kind_of_result
-from gradaudit.records.case import FORMULA, SELF, FunctionCall
+from gradaudit.records.case import (
+    FORMULA,
+    SELF,
+    ArraySource,
+    FileArray,
+    FunctionCall,
+    InlineArray,
+    RandomArray,
+)
 from gradaudit.records.expression import Expression
 from gradaudit.specs.draft import Draft
 from gradaudit.specs.formula import UnreadableFormulaError, is_reference, parse
@@ -43,6 +51,37 @@ def with_expression(call: FunctionCall, expression: Expression) -> FunctionCall:
     return replace(call, parameters=MappingProxyType(kept), expression=expression)
 
 
+def check_targets(draft: Draft, targets: ArraySource | None) -> None:
+    """Complain of a formula that needs labels where the targets are probabilities, or the other way round."""
+    if draft.function.expression is not None and draft.model.targets is not None:
+        problem = problem_of_case(draft.function, targets)
+        if problem:
+            draft.problems.append(problem_at(_formula_node(draft), f"function.formula: {problem}"))
+
+
+def problem_of_case(call: FunctionCall, targets: ArraySource | None) -> str:
+    """What the formula reads and the case does not have; empty where it has everything."""
+    assert call.expression is not None
+    read = inputs_of(call.expression)
+    if "w" in read and call.parameters.get("weight") is None:
+        return "w stands for the class weights; give function.weight:"
+    for name, kind, what in (("y", "indices", "labels"), ("q", "probabilities", "target probabilities")):
+        if name in read and targets is None:
+            return f"{name} stands for the {what}; give targets:"
+        if name in read and _kind_of(targets) != kind:
+            other = {"y": "q", "q": "y"}[name]
+            return f"{name} stands for {what}, but the targets are {_kind_of(targets)}; write {other}"
+    return ""
+
+
+def _kind_of(targets: ArraySource | None) -> str:
+    if isinstance(targets, InlineArray):
+        return "indices" if targets.values.dtype.kind == "i" else "probabilities"
+    if isinstance(targets, FileArray):
+        return "probabilities" if targets.dtype.startswith(("float", "bfloat")) else "indices"
+    return targets.distribution if isinstance(targets, RandomArray) else ""
+
+
 def _complete_self(draft: Draft) -> None:
     chosen = draft.function.parameters.get(stand_in.OUTPUT)
     targets = draft.model.targets is not None
@@ -73,12 +112,9 @@ def _complete_formula(draft: Draft) -> None:
     draft.function = with_expression(call, expression)
     if draft.function.parameters["reduction"] != call.parameters["reduction"]:
         _refuse_reduction(draft, "the formula has one output per class")
-    for name, key in (("y", "targets"), ("q", "targets"), ("w", "function.weight")):
-        if name in inputs_of(expression) and _is_missing(draft, key):
-            what = {"y": "labels", "q": "target probabilities", "w": "class weights"}[name]
-            draft.problems.append(
-                problem_at(_formula_node(draft), f"function.formula: {name} stands for the {what}; give {key}:")
-            )
+    problem = problem_of_case(draft.function, None) if draft.model.targets is None else ""
+    if problem:
+        draft.problems.append(problem_at(_formula_node(draft), f"function.formula: {problem}"))
 
 
 def _constants(draft: Draft) -> dict[str, object]:
@@ -131,10 +167,6 @@ def _check_audited(draft: Draft) -> None:
         draft.problems.append(
             problem_at(node, f"backends: no backend has {what} built in; remove them, and give subjects:")
         )
-
-
-def _is_missing(draft: Draft, key: str) -> bool:
-    return draft.model.targets is None if key == "targets" else draft.function.parameters.get("weight") is None
 
 
 def _formula_node(draft: Draft) -> Node:

@@ -80,7 +80,7 @@ def failure(key: EvaluationKey, response: Response, captured: str) -> Evaluation
     kind = str(response["status"])
     kind = kind if kind in ("out_of_memory", "unsupported") else "raised"
     detail = str(response.get("traceback", "")) + (f"\nprinted:\n{captured}" if captured else "")
-    return EvaluationFailure(key, kind, _raised(response), detail)
+    return EvaluationFailure(key, kind, raised(response), detail)
 
 
 def of_subject(key: EvaluationKey, response: Response, folder: Path, captured: str) -> Evaluation | EvaluationFailure:
@@ -127,7 +127,7 @@ def experiments(evaluation: Evaluation, response: Response, folder: Path) -> Eva
 def experimented(evaluation: Evaluation, found: Mapping[str, np.ndarray], response: Response) -> Evaluation:
     """The same with the arrays in memory."""
     if response["status"] != "ok":
-        return without_experiments(evaluation, str(response["status"]), _raised(response))
+        return without_experiments(evaluation, str(response["status"]), raised(response))
     return replace(evaluation, experiments=found, notes={**evaluation.notes, **_mapping(response, "notes")})
 
 
@@ -137,7 +137,8 @@ def without_experiments(evaluation: Evaluation, kind: str, reason: str) -> Evalu
     return replace(evaluation, notes={**evaluation.notes, "experiments_failed": failed})
 
 
-def _raised(response: Response) -> str:
+def raised(response: Response) -> str:
+    """What a worker's exception said, and where in the user's code."""
     place, kind = response.get("place"), response.get("type")
     said = str(response.get("message")) if kind in OUR_ERRORS else f"{kind}: {response.get('message')}"
     return f"{place}: {said}" if place else said

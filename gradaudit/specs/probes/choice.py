@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from gradaudit.records.case import Case
+from gradaudit.records.case import SELF, Case
 from gradaudit.specs.draft import Draft
 from gradaudit.specs.probes.catalogue import applies, names, summary
 from gradaudit.specs.wording import one_of, shown
@@ -22,7 +22,8 @@ def with_probes(draft: Draft, case: Case) -> Case:
     chosen: dict[str, None] = {}
     for position, name in enumerate(asked):
         if name == STANDARD:
-            chosen |= dict.fromkeys(names(case))
+            # Without a truth at hand the other inputs would show nothing.
+            chosen |= dict.fromkeys(names(case)[:1] if case.function.name == SELF else names(case))
         elif name == NONE and len(asked) > 1:
             draft.complain("probes: none stands beside others; keep one of them", "probes", position)
         elif name != NONE and not applies(case, name):
