@@ -1,7 +1,11 @@
+from dataclasses import replace
+
 import pytest
 
+from gradaudit.records.measurement import Exposure
 from gradaudit.rules.power.audit_cannot_fail import RULE as POW701
-from tests.rules.records import found, key, measurement, quantity
+from gradaudit.rules.power.fault_not_exposed import RULE as POW702
+from tests.rules.records import case, found, key, measurement, quantity, subject
 
 VACUOUS = quantity(elements=4, vacuous=4, undecided=1)
 UNDECIDED = quantity(elements=4, vacuous=3, undecided=4)
@@ -56,3 +60,41 @@ def test_reads_the_jacobian_and_not_the_output() -> None:
     (finding,) = found(POW701, measurement(gradient=None, jacobian=quantity("jacobian", elements=4, vacuous=4)))
     assert "the audit of the jacobian" in finding.message
     assert found(POW701, measurement(output=quantity("output", elements=4, vacuous=4), gradient=POWERFUL)) == []
+
+
+class TestFaultNotExposed:
+    without = case("cross_entropy", subjects=(subject(),))
+    probed = case("cross_entropy", subjects=(subject(),), probes=("ordinary", "ones"))
+    hidden = Exposure("losses.py:f", "float32", ("wrong-axis", "sign-flipped"), (), ("mean-denominator", "clamped"))
+
+    def test_without_probes_it_is_a_warning_that_lists_them(self) -> None:
+        (finding,) = found(POW702, self.hidden, of=self.without)
+        assert finding.message == (
+            "the case's inputs alone could not have exposed 2 of 4 kinds of fault: mean-denominator, clamped"
+        )
+        assert (finding.severity, finding.subject, finding.dtype) == ("warning", "losses.py:f", "float32")
+        assert finding.evidence["hidden"] == "mean-denominator, clamped"
+
+    def test_with_probes_it_is_information(self) -> None:
+        exposed = replace(self.hidden, probes=("mean-denominator",), hidden=("clamped",), named=("wrong-axis",))
+        (finding,) = found(POW702, exposed, of=self.probed)
+        assert finding.message == (
+            "the case's inputs and 2 probes could not have exposed 1 of 4 kinds of fault: clamped; of the 3 that it "
+            "exposes, it names 1"
+        )
+        assert finding.severity == "info"
+
+    def test_many_are_counted_and_all_stand_in_the_evidence(self) -> None:
+        names = tuple(f"fault-{n}" for n in range(11))
+        (finding,) = found(POW702, replace(self.hidden, own=(), hidden=names), of=self.without)
+        assert "11 of 11 kinds of fault: fault-0, " in finding.message
+        assert finding.message.endswith("fault-7 and 3 more")
+        assert finding.evidence["hidden"] == ", ".join(names)
+
+    def test_subjects_and_dtypes_with_the_same_list_are_one_finding(self) -> None:
+        others = [replace(self.hidden, dtype="float16"), replace(self.hidden, subject="losses.py:g")]
+        (finding,) = found(POW702, self.hidden, *others, of=self.without)
+        assert (finding.subject, finding.dtype) == (None, None)
+
+    def test_silent_where_nothing_is_hidden(self) -> None:
+        assert found(POW702, replace(self.hidden, hidden=()), of=self.without) == []

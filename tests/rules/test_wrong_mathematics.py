@@ -1,8 +1,29 @@
+from dataclasses import replace
+
 import pytest
 
+from gradaudit.records.location import Location
+from gradaudit.records.measurement import Breach, Measurement
+from gradaudit.rules import registry
+from gradaudit.rules.divergence.explained_by_weaker_profile import RULE as DIV304
+from gradaudit.rules.interface import Rule
+from gradaudit.rules.wrong_mathematics.low_precision_inside import RULE as BUG464
 from gradaudit.rules.wrong_mathematics.missing_max_shift import RULE as BUG463
+from gradaudit.rules.wrong_mathematics.undiagnosed import RULE as BUG499
 from gradaudit.rules.wrong_mathematics.unfused_logarithm import RULE as BUG461
-from tests.rules.records import diagnosis, found, key, measurement
+from tests.rules.records import (
+    case,
+    diagnosis,
+    element,
+    explanation,
+    found,
+    key,
+    measured,
+    measurement,
+    named_fault,
+    quantity,
+    subject,
+)
 
 RULES = pytest.mark.parametrize("rule", [BUG461, BUG463], ids=lambda rule: rule.code)
 
@@ -46,3 +67,143 @@ def test_of_two_faults_that_fit_the_declared_formulation_s_own_is_named(
 @RULES
 def test_a_fault_that_fits_alone_is_named_whatever_the_formulation(rule: object, formulation: str) -> None:
     assert len(found(rule, measurement(key=key(formulation=formulation), diagnoses=(diagnosis(rule.name),)))) == 1
+
+
+NAMED = [rule for rule in registry.rules() if rule.code.startswith("BUG4") and rule.code != "BUG499"]
+LOSSES = case("cross_entropy", subjects=(subject(),), probes=("ordinary", "ignored-rows"))
+OF_SUBJECT = {"subject": "losses.py:f", "backend": "torch", "formulation": "custom"}
+
+
+@pytest.mark.parametrize("rule", NAMED, ids=lambda rule: rule.code)
+class TestNamedFaults:
+    def test_says_who_what_shown_how_what_to_do_and_what_else_it_might_be(self, rule: Rule) -> None:
+        fault = named_fault(
+            rule.name,
+            key=key(**OF_SUBJECT, probe="ignored-rows"),
+            alternatives=(("a factor of 5/7", "many-rows"), ("another loss", "")),
+        )
+        (finding,) = found(rule, fault, of=LOSSES)
+        assert finding.message == (
+            "losses.py:f (torch) float32 (shown by probe ignored-rows): gradient = reference x 0.714286 = 5/7: the "
+            "mean also counts the 2 ignored rows; divide by the number of rows whose target is not -100; or: a factor of "
+            "5/7 (probe many-rows would tell them apart); or: another loss (no probe tells them apart)"
+        )
+        assert (finding.severity, finding.subject, finding.probe) == ("error", "losses.py:f", "ignored-rows")
+        assert finding.evidence["rows"] == 7
+
+    def test_speaks_of_its_own_fault_alone(self, rule: Rule) -> None:
+        others = [named_fault(other.name) for other in NAMED if other is not rule]
+        assert found(rule, *others, of=LOSSES) == []
+
+    def test_each_dtype_is_told(self, rule: Rule) -> None:
+        faults = [named_fault(rule.name, key=key(**OF_SUBJECT, dtype=dtype)) for dtype in ("float32", "float16")]
+        findings = found(rule, *faults, of=LOSSES)
+        assert [finding.dtype for finding in findings] == ["float32", "float16"]
+        assert "(shown by the case's own inputs)" in findings[0].message
+
+
+def test_a_case_without_probes_need_not_say_what_shows_it() -> None:
+    (finding,) = found(registry.get("BUG402"), named_fault("mean-denominator"), of=replace(LOSSES, probes=()))
+    assert finding.message.startswith("losses.py:f (torch) float32: gradient = ")
+
+
+def test_a_finding_stands_where_the_subject_is_defined() -> None:
+    rule = registry.get("BUG402")
+    known = measured(named_fault("mean-denominator"), of=LOSSES)
+    assert [each.location for each in rule.check(known)] == [subject().location]
+    defined = replace(known, definitions=(("losses.py:f", Location("losses.py", 12)),))
+    assert [str(each.location) for each in rule.check(defined)] == ["losses.py:12"]
+
+
+@RULES
+def test_a_named_fault_is_not_told_a_second_time(rule: Rule) -> None:
+    shown = [
+        measurement(key=key(**OF_SUBJECT, probe=probe), diagnoses=(diagnosis(rule.name, row=1),)) for probe in "abcd"
+    ]
+    assert len(found(rule, *shown, named_fault(rule.name), of=LOSSES)) == 1
+    (by_itself,) = found(rule, *shown, of=LOSSES)
+    assert by_itself.message.endswith("; 4 of 4 evaluations show it (also probes b, c, d)")
+
+
+class TestUndiagnosed:
+    @staticmethod
+    def wrong(**where: object) -> Measurement:
+        beyond = quantity(beyond=1, max_error_over_tolerance=9.0, worst=(element(0.5, 0.25, 9.0),))
+        unexplained = explanation(explains=False, rows_tried=("shifted", "x - lse"))
+        return measurement(key=key(**OF_SUBJECT, **where), explanation=unexplained, gradient=beyond)
+
+    def test_shows_the_element_and_what_was_tried(self) -> None:
+        (finding,) = found(BUG499, self.wrong(), of=LOSSES)
+        assert finding.message == (
+            "losses.py:f (torch) float32: gradient[1] is 0.5, the exact value 0.25, off by 9 times the tolerance "
+            "1e-8; beyond: 1 of 2 elements of the gradient; none of 2 admissible formulations explains every element"
+        )
+        assert (finding.severity, finding.evidence["got"]) == ("error", 0.5)
+
+    def test_one_finding_for_all_scales_and_probes(self) -> None:
+        many = [self.wrong(probe=probe) for probe in "abcdef"]
+        (finding,) = found(BUG499, *many, self.wrong(scale=10.0), named_fault("undiagnosed"), of=LOSSES)
+        assert finding.scale == 10.0
+        assert "the mean also counts the 2 ignored rows; 7 of 7 evaluations show it" in finding.message
+
+    @pytest.mark.parametrize("fault", ["mean-denominator", "unfused-logarithm"])
+    def test_silent_where_a_fault_is_named(self, fault: str) -> None:
+        assert found(BUG499, self.wrong(), named_fault(fault), of=LOSSES) == []
+
+    @pytest.mark.parametrize("fault", ["undiagnosed", "detached-path"])
+    def test_fires_beside_what_explains_no_values(self, fault: str) -> None:
+        assert len(found(BUG499, self.wrong(), named_fault(fault), of=LOSSES)) == 1
+
+    def test_a_fault_at_another_dtype_explains_nothing_here(self) -> None:
+        elsewhere = named_fault("mean-denominator", key=key(**OF_SUBJECT, dtype="float16"))
+        assert len(found(BUG499, self.wrong(), elsewhere, of=LOSSES)) == 1
+
+    def test_the_diagnosis_is_heard_where_no_element_stands_out(self) -> None:
+        (finding,) = found(BUG499, measurement(key=key(**OF_SUBJECT)), named_fault("undiagnosed"), of=LOSSES)
+        assert "gradient = reference x 0.714286" in finding.message
+
+    @pytest.mark.parametrize("kind", ["non_finite", "special_mismatch"])
+    def test_what_is_not_finite_or_special_is_told_elsewhere(self, kind: str) -> None:
+        broken = measurement(key=key(**OF_SUBJECT), gradient=quantity(**{kind: 1}))
+        assert found(BUG499, broken, named_fault("undiagnosed"), of=LOSSES) == []
+
+    def test_silent_under_special_probes_and_on_backends(self) -> None:
+        assert found(BUG499, replace(self.wrong(), special_probe=True), of=LOSSES) == []
+        assert found(BUG499, self.wrong()) == []
+
+
+class TestLowPrecisionInside:
+    @staticmethod
+    def weaker(precision: str, **where: object) -> Measurement:
+        needed = explanation(precision=precision, weaker=True)
+        return measurement(key=key(**OF_SUBJECT, **where), explanation=needed, gradient=quantity(max_ulp=500.0))
+
+    def test_names_the_precision_and_the_claim(self) -> None:
+        (finding,) = found(BUG464, self.weaker("bfloat16 inside"), of=LOSSES)
+        assert finding.message == (
+            "losses.py:f (torch) float32: explained only by a lower precision than claimed: bfloat16 inside "
+            "(claimed: compute float32, accumulate float32, statistics float32, storage float32); the gradient is off by up to "
+            "500 ULP, 1e-9 in absolute terms"
+        )
+        assert finding.severity == "error"
+        assert found(DIV304, self.weaker("bfloat16 inside"), of=LOSSES) == []
+
+    @pytest.mark.parametrize("precision", ["bfloat16 row statistics", "float16 every operation stored"])
+    def test_one_rounding_an_operation_is_a_warning(self, precision: str) -> None:
+        (finding,) = found(BUG464, self.weaker(precision), of=LOSSES)
+        assert finding.severity == "warning"
+
+    def test_the_severe_one_is_shown(self) -> None:
+        mixed = [self.weaker("bfloat16 row statistics"), self.weaker("bfloat16 sums", probe="equal")]
+        (finding,) = found(BUG464, *mixed, of=LOSSES)
+        assert (finding.severity, finding.probe) == ("error", "equal")
+        assert finding.message.endswith("; 1 of 2 evaluations shows it")
+
+    def test_silent_where_a_fault_is_named_and_on_backends(self) -> None:
+        assert found(BUG464, self.weaker("bfloat16 inside"), named_fault("wrong-axis"), of=LOSSES) == []
+        assert found(BUG464, self.weaker("bfloat16 inside")) == []
+
+
+def test_a_detached_path_may_be_a_breach() -> None:
+    (finding,) = found(registry.get("BUG471"), Breach("detached-path", key(**OF_SUBJECT), "no graph", ()), of=LOSSES)
+    assert finding.message == "losses.py:f (torch) float32 (shown by the case's own inputs): no graph"
