@@ -16,7 +16,7 @@ from gradaudit.records.measurement import MeasuredCase
 from gradaudit.reference.truth import Truth
 from gradaudit.rules.judge import judge
 from tests.soak.planting import planted
-from tests.soak.strata import SoundCase, Stratum
+from tests.soak.sound_case import SoundCase, Stratum
 
 PLANT_EVERY = 10
 """Of so many cases one is audited a second time, with a fault planted."""

@@ -66,9 +66,12 @@ def _disturbed(
     if not scalable.any():
         return None
     shares = np.full(got.shape, np.inf)
-    shares[scalable] = wide[scalable] / np.abs(due[scalable])
+    with np.errstate(over="ignore"):
+        shares[scalable] = wide[scalable] / np.abs(due[scalable])
+    if not np.isfinite(shares).any():
+        return None
     if kind == "row":
-        row = generator.choice(np.flatnonzero(scalable.any(axis=1)))
+        row = generator.choice(np.flatnonzero(np.isfinite(shares).any(axis=1)))
         faulty[row] = got[row] * (1.0 + generator.choice([-1.0, 1.0]) * excess * shares[row].min())
         return faulty
     return faulty * (1.0 + generator.choice([-1.0, 1.0]) * excess * shares.min())
