@@ -57,7 +57,8 @@ def measure(
     """Measure one evaluation against the exact results of its inputs.
 
     The `rows`, by default those of :mod:`gradaudit.reference.ladder`, are tried strictest first; if none explains
-    every element, the errors are given under the last one of the declared precision.
+    every element, the errors are given under the last one of the declared precision; of a user's code, whose
+    formulation is unknown, under the last that loses no digits.
     """
     checked = spot_check(truth)
     key = evaluation.key
@@ -72,7 +73,7 @@ def measure(
         if current.explains:
             best = current
             break
-        if not row.weaker:
+        if not row.weaker and not (declared is not None and row.primitives is not None and row.looser):
             declared = current
     found = best or declared
     assert found is not None, "a ladder has at least one row of the declared precision"

@@ -16,10 +16,15 @@ from gradaudit.records.profile import Profile
 from gradaudit.reference.formulations import formulated, user_programs
 from gradaudit.reference.formulations.formulated import Formulation
 from gradaudit.reference.formulations.program import Program
+from gradaudit.reference.formulations.user_programs import TARGET_RELATIVE
 from gradaudit.reference.ladder import DECLARED, INSIDE, ToleranceRow, precisions
 
 ROUNDED_ONCE = "rounded once"
 """The precision of 16-bit results that were computed in float32 and rounded when they were returned."""
+
+STATISTICS = "row statistics"
+ROW_SUMS = "rows added up"
+"""What sound code may keep in the 16 bits of its operations or in more: a row's sum and logarithm; sums over rows."""
 
 
 def rows(function_call: FunctionCall, dtype: str, profile: Profile) -> tuple[ToleranceRow, ...]:
@@ -30,19 +35,15 @@ def rows(function_call: FunctionCall, dtype: str, profile: Profile) -> tuple[Tol
     forms = _forms(function_call, registry.of_call(function_call))
     sound = _sound(dtype, profile)
     # A lower precision names what it explains better than a formulation under which small probabilities vanish.
-    found = [
-        _row(form, name, own)
-        for hides in (False, True)
-        for name, own in sound
-        for form in forms
-        if form.primitives.hides_tail == hides
-    ]
-    # A precision too low is named by the formulation that nearly everybody uses.
+    found = [_row(form, name, own) for name, own in sound for form in forms if not form.primitives.hides_tail]
+    ends = sound if len(sound) == 1 else (sound[0], sound[-1])
+    found += [_row(form, name, own) for name, own in ends for form in forms if form.primitives.hides_tail]
+    # A precision too low is named by the formulations that nearly everybody uses.
     found += [
         replace(_row(form, name, own), weaker=True, coarse=name.endswith(INSIDE))
         for name, own in precisions(profile)[1:]
         for form in forms
-        if form.primitives in (formulated.PLAIN, formulated.BY_LOGSUMEXP)
+        if form.primitives in (formulated.PLAIN, formulated.BY_LOGSUMEXP) and form.program is not TARGET_RELATIVE
     ]
     return tuple(found)
 
@@ -71,8 +72,9 @@ def _row(form: _Form, precision: str, profile: Profile) -> ToleranceRow:
 
 
 def _sound(dtype: str, profile: Profile) -> tuple[tuple[str, Profile], ...]:
-    """The precisions that are sound, strictest first."""
-    if formats.get(profile.storage).precision >= formats.get("float32").precision:
+    """The precisions that are sound, strictest first; the last one is the profile itself."""
+    wide = formats.get("float32").precision
+    if formats.get(profile.storage).precision >= wide:
         return ((DECLARED, profile),)
     inside = replace(
         profile,
@@ -85,9 +87,12 @@ def _sound(dtype: str, profile: Profile) -> tuple[tuple[str, Profile], ...]:
         log_ulp=4.0,
         result=dtype,
     )
-    steps = [(ROUNDED_ONCE, inside)]
-    if profile.reduction != profile.accumulate:
-        steps.append((f"{DECLARED}, rows added up in {profile.accumulate}", replace(profile, reduction=None)))
+    steps = [(ROUNDED_ONCE, inside), (f"{ROUNDED_ONCE}, {STATISTICS} in {dtype}", replace(inside, statistics=dtype))]
+    if formats.get(profile.accumulate).precision >= wide:
+        kept = replace(profile, statistics=profile.accumulate, reduction=profile.accumulate)
+        steps.append((f"{DECLARED}, {STATISTICS} in {profile.accumulate}", kept))
+        added = replace(profile, reduction=profile.accumulate)
+        steps.append((f"{DECLARED}, {ROW_SUMS} in {profile.accumulate}", added))
     return (*steps, (DECLARED, profile))
 
 
@@ -101,9 +106,7 @@ def _forms(call: FunctionCall, function: Function) -> tuple[_Form, ...]:
     if call.name == "cross_entropy":
         own = [_form(each, user_programs.CROSS_ENTROPY) for each in formulated.FORMULATIONS]
         if not call.parameters.get("label_smoothing"):
-            relative = _Form(
-                "differences to the target", user_programs.TARGET_RELATIVE, formulated.PLAIN, looser=True
-            )
+            relative = _Form("differences to the target", TARGET_RELATIVE, formulated.PLAIN, looser=True)
             own.insert(2, relative)
         return tuple(own)
     return tuple(_spelled(function, call))

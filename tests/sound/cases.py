@@ -70,12 +70,12 @@ def draw(seed: int, stratum: Stratum) -> Drawn:
     n = int(generator.choice(CLASSES))
     if stratum.rows in SLOW or "tree" in stratum.rows:
         n = min(n, 257)
-    rows = int(min(generator.integers(1, 20), max(1, 20_000 // n)))
+    rows = int(min(generator.choice([*range(1, 20), 40, 200]), max(1, 20_000 // n)))
     if stratum.function != "cross_entropy":
         return _activation(generator, stratum, rows, n)
     meaning = _meaning(generator, stratum, n)
     style = _style(generator, stratum)
-    logits = _logits(generator, stratum.dtype, rows, n, meaning.logit_scale / meaning.temperature)
+    logits = _logits(generator, stratum.dtype, rows, n, _headroom(meaning, rows, n))
     targets = _targets(generator, stratum.dtype, logits, meaning)
     parameters = {
         "temperature": meaning.temperature,
@@ -152,6 +152,15 @@ def _style(generator: np.random.Generator, stratum: Stratum) -> Style:
 _PRODUCTS = ("einsum", "matmul")
 
 
+def _headroom(meaning: Meaning, rows: int, n: int) -> float:
+    """By how much what is formed on the way may exceed the logits: nobody avoids an overflow there."""
+    factor = max(1.0, meaning.logit_scale) / min(1.0, meaning.temperature)
+    # Smoothed losses are added up over the classes, and all over the rows, before they are divided.
+    factor *= n if meaning.label_smoothing else 1
+    factor *= rows if meaning.reduction != "none" else 1
+    return factor * (4.0 if meaning.weight is not None else 1.0)
+
+
 def _logits(generator: np.random.Generator, dtype: str, rows: int, n: int, factor: float) -> np.ndarray:
     magnitude = 10.0 ** generator.uniform(-3, 6)
     if generator.random() < 0.5:
@@ -167,7 +176,7 @@ def _logits(generator: np.random.Generator, dtype: str, rows: int, n: int, facto
     logits = values * magnitude
     if generator.random() < 0.4:
         logits += generator.choice([-1.0, 1.0]) * 10.0 ** generator.uniform(0, 6)
-    limit = formats.get(dtype).largest / 8.0 / max(factor, 1.0, 14.3)
+    limit = formats.get(dtype).largest / 8.0 / factor
     return np.clip(logits, -limit, limit).astype(formats.dtype(dtype))
 
 
