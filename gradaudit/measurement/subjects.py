@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from gradaudit.backends import claimed
-from gradaudit.measurement import contract, power
+from gradaudit.measurement import contract, power, second_order
 from gradaudit.measurement.audited import Audited
 from gradaudit.measurement.diagnosis import diagnose
 from gradaudit.measurement.evaluation import measure
@@ -40,6 +40,7 @@ def concluded(
         subject = next(each for each in case.subjects if each.name == name)
         rows = admissible.rows(case.function, claimed.profile_of(subject, dtype))
         faults += diagnose(name, dtype, entries, rows)
+        faults += second_order.faults(entries)
         breaches += contract.breaches(subject, entries)
         exposures += power.exposures(name, dtype, entries, rows, prove=prove)
     return replace(measured, faults=tuple(faults), breaches=tuple(breaches), exposures=tuple(exposures))
