@@ -4,6 +4,9 @@ import pytest
 
 from gradaudit.records.location import Location
 from gradaudit.records.measurement import Breach, Measurement
+from gradaudit.records.profile import Profile
+from gradaudit.reference.admissible import ROUNDED_ONCE, ROW_SUMS, STATISTICS
+from gradaudit.reference.ladder import DECLARED, FLUSHED
 from gradaudit.rules import registry
 from gradaudit.rules.divergence.explained_by_weaker_profile import RULE as DIV304
 from gradaudit.rules.interface import Rule
@@ -85,8 +88,8 @@ class TestNamedFaults:
         (finding,) = found(rule, fault, of=LOSSES)
         assert finding.message == (
             "losses.py:f (torch) float32 (shown by probe ignored-rows): gradient = reference x 0.714286 = 5/7: the "
-            "mean also counts the 2 ignored rows; divide by the number of rows whose target is not -100; or: a factor of "
-            "5/7 (probe many-rows would tell them apart); or: another loss (no probe tells them apart)"
+            "mean also counts the 2 ignored rows; divide by the number of rows whose target is not -100; or: a "
+            "factor of 5/7 (probe many-rows would tell them apart); or: another loss (no probe tells them apart)"
         )
         assert (finding.severity, finding.subject, finding.probe) == ("error", "losses.py:f", "ignored-rows")
         assert finding.evidence["rows"] == 7
@@ -182,19 +185,39 @@ class TestLowPrecisionInside:
         (finding,) = found(BUG464, self.weaker("bfloat16 inside"), of=LOSSES)
         assert finding.message == (
             "losses.py:f (torch) float32: explained only by a lower precision than claimed: bfloat16 inside "
-            "(claimed: compute float32, accumulate float32, statistics float32, storage float32); the gradient is off by up to "
-            "500 ULP, 1e-9 in absolute terms"
+            "(claimed: compute float32, accumulate float32, statistics float32, storage float32); the gradient is "
+            "off by up to 500 ULP, 1e-9 in absolute terms"
         )
         assert finding.severity == "error"
         assert found(DIV304, self.weaker("bfloat16 inside"), of=LOSSES) == []
 
-    @pytest.mark.parametrize("precision", ["bfloat16 row statistics", "float16 every operation stored"])
-    def test_one_rounding_an_operation_is_a_warning(self, precision: str) -> None:
-        (finding,) = found(BUG464, self.weaker(precision), of=LOSSES)
+    @staticmethod
+    def stored(precision: str, **where: object) -> Measurement:
+        held_to = Profile("float16", "float32", "float16", "float16")
+        place = key(**OF_SUBJECT, dtype="float16", **where)
+        return measurement(key=place, profile=held_to, explanation=explanation(precision=precision))
+
+    @pytest.mark.parametrize("precision", [DECLARED, f"{DECLARED}, {ROW_SUMS} in float32"])
+    def test_statistics_in_sixteen_bits_are_a_warning(self, precision: str) -> None:
+        (finding,) = found(BUG464, self.stored(precision), of=LOSSES)
+        assert finding.severity == "warning"
+        assert "a row's sum and its logarithm kept in float16, as one rounding an operation allows" in finding.message
+        assert "from a gap of 7.625 on" in finding.message
+
+    @pytest.mark.parametrize("precision", [ROUNDED_ONCE, f"{DECLARED}, {STATISTICS} in float32"])
+    def test_silent_where_they_are_kept_in_more(self, precision: str) -> None:
+        assert found(BUG464, self.stored(precision), of=LOSSES) == []
+
+    def test_silent_where_they_are_claimed(self) -> None:
+        claimed = replace(self.stored(DECLARED), profile=Profile("float16", "float16", "float16", "float16"))
+        assert found(BUG464, claimed, of=LOSSES) == []
+
+    def test_flushed_subnormals_are_a_warning(self) -> None:
+        (finding,) = found(BUG464, self.weaker(FLUSHED), of=LOSSES)
         assert finding.severity == "warning"
 
     def test_the_severe_one_is_shown(self) -> None:
-        mixed = [self.weaker("bfloat16 row statistics"), self.weaker("bfloat16 sums", probe="equal")]
+        mixed = [self.weaker(FLUSHED), self.weaker("bfloat16 sums", probe="equal")]
         (finding,) = found(BUG464, *mixed, of=LOSSES)
         assert (finding.severity, finding.probe) == ("error", "equal")
         assert finding.message.endswith("; 1 of 2 evaluations shows it")

@@ -2,47 +2,80 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
+from gradaudit.numerics import formats
 from gradaudit.records.finding import Finding
-from gradaudit.records.measurement import MeasuredCase
+from gradaudit.records.measurement import MeasuredCase, Measurement
 from gradaudit.rules.evaluations import groups, most_telling, named_faults, of_subject, shown_by
 from gradaudit.rules.interface import Rule
 from gradaudit.rules.statement import Evidence, about_evaluation, largest_error
 from gradaudit.rules.wording import declared, label, number
 from gradaudit.rules.wrong_mathematics.diagnosed import named
 
-MERELY_STORED = ("row statistics", "every operation stored")
-"""What the names of precisions end in where each operation is rounded to storage and sums are kept in more."""
+FLUSHED = "subnormals flushed to 0"
+STORED = ("declared", "declared, rows added up")
+"""What the names of precisions begin with in which a row's sum and its logarithm are kept in 16 bits."""
 
 
 def check(measured: MeasuredCase) -> Iterator[Finding]:
-    """One finding for each subject and dtype that the fault explains, else for each that a lower precision does."""
+    """One finding for each subject and dtype that the fault explains, else for each that a lower precision does.
+
+    It is a warning where a row's sum and logarithm are rounded to 16 bits, as one rounding an operation allows, and
+    where subnormal numbers are lost.
+    """
     yield from named(RULE, measured)
     for group in groups(measured):
         key = group[0].key
-        showing = [each for each in group if each.explanation.explains and each.explanation.weaker]
-        if not showing or not of_subject(measured, key) or named_faults(measured, key):
+        if not of_subject(measured, key) or named_faults(measured, key):
             continue
-        severe = [each for each in showing if not each.explanation.precision.endswith(MERELY_STORED)]
-        measurement = most_telling(severe or showing, lambda each: largest_error(each).max_ulp)
-        quantity, explanation = largest_error(measurement), measurement.explanation
-        claimed = declared(measurement.profile)
+        weaker = [each for each in group if each.explanation.explains and each.explanation.weaker]
+        severe = [each for each in weaker if each.explanation.precision != FLUSHED]
+        showing = severe or [each for each in group if _stores_statistics(each)] or weaker
+        if not showing:
+            continue
+        measurement = most_telling(showing, lambda each: largest_error(each).max_ulp)
+        quantity = largest_error(measurement)
         message = (
-            f"{label(measurement.key)}: explained only by a lower precision than claimed: {explanation.precision} "
-            f"(claimed: {claimed}); the {quantity.name} is off by up to {number(quantity.max_ulp)} ULP, "
-            f"{number(quantity.max_abs_error)} in absolute terms{shown_by(severe or showing, group, measurement)}"
+            f"{label(measurement.key)}: {_needed(measurement)}; the {quantity.name} is off by up to "
+            f"{number(quantity.max_ulp)} ULP, {number(quantity.max_abs_error)} in absolute terms"
+            f"{shown_by(showing, group, measurement)}"
         )
         evidence: Evidence = {
-            "precision_needed": explanation.precision,
-            "formulation_needed": explanation.formulation,
-            "declared": claimed,
+            "precision_needed": measurement.explanation.precision,
+            "formulation_needed": measurement.explanation.formulation,
+            "declared": declared(measurement.profile),
             "quantity": quantity.name,
             "max_ulp": quantity.max_ulp,
             "max_abs_error": quantity.max_abs_error,
         }
         severity = RULE.severity if severe else "warning"
         yield about_evaluation(RULE, measured, measurement.key, message, evidence, severity=severity)
+
+
+def _stores_statistics(measurement: Measurement) -> bool:
+    """Whether no row explains the values that keeps a row's sum and logarithm in more than 16 bits, though sums are
+    claimed to be."""
+    explanation, profile = measurement.explanation, measurement.profile
+    wide = formats.get("float32").precision
+    claimed = formats.get(profile.accumulate).precision >= wide > formats.get(profile.storage).precision
+    named_so = explanation.precision == STORED[0] or explanation.precision.startswith(STORED[1])
+    return explanation.explains and not explanation.weaker and claimed and named_so
+
+
+def _needed(measurement: Measurement) -> str:
+    if measurement.explanation.weaker:
+        return (
+            f"explained only by a lower precision than claimed: {measurement.explanation.precision} "
+            f"(claimed: {declared(measurement.profile)})"
+        )
+    storage = formats.get(measurement.profile.storage)
+    return (
+        f"explained only with a row's sum and its logarithm kept in {storage.name}, as one rounding an operation "
+        f"allows: the log-probability of a winning class rounds to 0 from a gap of "
+        f"{number(-math.log(storage.unit_roundoff))} on"
+    )
 
 
 RULE = Rule(
@@ -60,8 +93,9 @@ RULE = Rule(
     """,
     formula="""
         rows of one formulation at falling precisions, each with its own derived tolerance, are tried in turn:
-            declared > row statistics stored > every operation stored > sums in the storage format > all inside it
-        fires where the claimed precision fails to explain some element and a lower one explains all
+            rounded once > row statistics in float32 > one rounding an operation > sums in 16 bits > all inside 16 bits
+        fires where the claimed precision fails to explain some element and a lower one explains all (by default one
+        rounding an operation is claimed, with sums in float32); a warning where it takes all that this allows
         stored statistics: error of log p grows by u_s (1 + log s);   sums in n terms: relative error up to n u_s
     """,
     source='docs/numerics.md, "Signatures of wrong mathematics"',
