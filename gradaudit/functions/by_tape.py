@@ -64,6 +64,7 @@ def on_tape(tape: Tape[N], rows: Rows[N], z: Variable[N]) -> Rows[Variable[N]]:
         rows.labels,
         rows.counted,
         rows.reading,
+        rows.support,
     )
 
 

@@ -48,7 +48,8 @@ class Spelling:
 
     `looser`: it loses digits that the function's tightest spelling keeps; `common_offset`: among them those of an
     offset common to the row. `applies(parameters)` tells the parameters that it is a spelling for; `targets` is
-    "any", "indices" or "probabilities": what it needs, and `reading` what it must be fed, as `Inputs.reading`.
+    "any", "indices" or "probabilities": what it needs, and `reading` what it must be fed: "any", or as
+    `Inputs.reading`.
     """
 
     name: str
@@ -57,7 +58,7 @@ class Spelling:
     common_offset: bool = False
     applies: Callable[[Mapping[str, object]], bool] = always
     targets: str = "any"
-    reading: str = "logits"
+    reading: str = "any"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,9 @@ class Function:
     summed away (one output a row). `gradient_row_sum` is what the gradient of a row adds up to: "zero" or "upstream"
     whatever the parameters are, else "varies". `formulations` are the algorithms that a backend may use for it and
     `spellings` those of users' code, tightest first. `targets` names the kinds it is defined for: "any", "indices" or
-    "probabilities"; `readings` what a subject may be fed (`Inputs.reading`).
+    "probabilities"; `readings` what a subject may be fed (`Inputs.reading`), where `given_logits_only` names the
+    parameters that need logits. `native(parameters)` tells what backends' own formulations compute. `cap` names the
+    parameter that bounds the logits, if there is one: infinite ones are then as good as any.
     """
 
     name: str
@@ -90,6 +93,9 @@ class Function:
     spellings: tuple[Spelling, ...] = ()
     targets: str = "any"
     readings: tuple[str, ...] = ("logits",)
+    given_logits_only: tuple[str, ...] = ()
+    native: Callable[[Mapping[str, object]], bool] = always
+    cap: str | None = None
 
 
 LOGIT_PARAMETERS = (

@@ -33,7 +33,8 @@ class Rows(Generic[N]):
     for a reduced loss it is already divided by the mean's denominator. `factor` is None where it is 1.
     `parameters` are those of the function call, lists with an entry a class cut to the classes that take part.
     `labels` [rows] are the class indices, where there are any, also where the mass is dense; 0 in ignored rows, which
-    `counted` [rows, 1] marks with false (None: all count). `reading` is what `z` holds (`Inputs.reading`).
+    `counted` [rows, 1] marks with false (None: all count). `reading` is what `z` holds (`Inputs.reading`). `support`
+    [rows, n] is true where a target probability is not 0 (None where there are none).
     """
 
     z: N
@@ -44,3 +45,4 @@ class Rows(Generic[N]):
     labels: np.ndarray | None = None
     counted: np.ndarray | None = None
     reading: str = "logits"
+    support: np.ndarray | None = None

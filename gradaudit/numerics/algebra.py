@@ -31,8 +31,8 @@ class Algebra(Protocol[N]):
         """Floats taken as exact."""
         ...
 
-    def parameter(self, value: float) -> N:
-        """A parameter of the function, exact but for a candidate's rounding of it."""
+    def parameter(self, value: float | np.ndarray) -> N:
+        """Parameters of the function, exact but for a candidate's rounding of it."""
         ...
 
     def charged(self, a: N, roundings: int) -> N:
@@ -105,6 +105,14 @@ class Algebra(Protocol[N]):
 
     def sqrt(self, a: N) -> N:
         """Square root."""
+        ...
+
+    def cos(self, a: N) -> N:
+        """Cosine."""
+        ...
+
+    def sin(self, a: N) -> N:
+        """Sine."""
         ...
 
     def power(self, a: N, exponent: float) -> N:

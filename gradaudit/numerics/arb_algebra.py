@@ -52,8 +52,8 @@ class ArbAlgebra(ArbPrimitives):
         """Floats taken as exact."""
         return np.asarray(self._from_float(np.asarray(values, dtype=np.float64)), dtype=object)
 
-    def parameter(self, value: float) -> ArbArray:
-        """The float, taken as exact."""
+    def parameter(self, value: float | np.ndarray) -> ArbArray:
+        """The floats, taken as exact."""
         return self.exact(value)
 
     def charged(self, a: ArbArray, roundings: int) -> ArbArray:  # noqa: ARG002 - the protocol's signature

@@ -21,9 +21,8 @@ class ArbPrimitives(ABC):
         self._arb = arb
         self._elementary: dict[str, Any] = {
             name: np.frompyfunc(getattr(arb, name), 1, 1)
-            for name in ("exp", "log", "log1p", "expm1", "tanh", "sqrt", "sech")
+            for name in ("exp", "log", "log1p", "expm1", "tanh", "sqrt", "sech", "cos", "sin")
         }
-        self._float: Any = np.frompyfunc(float, 1, 1)
 
     @abstractmethod
     def exact(self, values: np.ndarray | float) -> ArbArray: ...  # noqa: D102 - the algebra's own
@@ -142,6 +141,14 @@ class ArbPrimitives(ABC):
     def sqrt(self, a: ArbArray) -> ArbArray:
         """Square root."""
         return self._each("sqrt", a)
+
+    def cos(self, a: ArbArray) -> ArbArray:
+        """Cosine."""
+        return self._each("cos", a)
+
+    def sin(self, a: ArbArray) -> ArbArray:
+        """Sine."""
+        return self._each("sin", a)
 
     def power(self, a: ArbArray, exponent: float) -> ArbArray:
         """a to a constant power; numbers >= 0, or whole exponents."""

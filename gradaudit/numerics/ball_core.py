@@ -142,12 +142,12 @@ class BallCore(ABC):
             return Ball(self, None, a.row_radius.widened(extra), a.log_of)
         return Ball(self, a.mid, a.rad + extra, a.log_of)
 
-    def parameter(self, value: float) -> Ball:
-        """A number of the function's parameters, which a candidate rounds to the dtype it returns."""
+    def parameter(self, value: float | np.ndarray) -> Ball:
+        """Numbers of the function's parameters, which a candidate rounds to the dtype it returns."""
         if self.encloses:
             return self.exact(value)
         u = max(self.arithmetic.u_operation, self.arithmetic.u_result)
-        return Ball(self, np.asarray(value, dtype=np.float64), np.asarray(u * abs(value)))
+        return Ball(self, np.asarray(value, dtype=np.float64), np.asarray(u * np.abs(value)))
 
     def exp(self, a: Ball, *, stored: bool = True) -> Ball:
         """Exponential; where `a` is a log-softmax, the exponentials of its rows are at hand.

@@ -123,6 +123,16 @@ class BallPrimitives(BallCore):
         with np.errstate(all="ignore"):
             return self._elementary(elementary.sqrt(a.mid, a.rad, self.arithmetic))
 
+    def cos(self, a: Ball) -> Ball:
+        """Cosine."""
+        with np.errstate(all="ignore"):
+            return self._elementary(elementary.wave(np.cos, a.mid, a.rad, self.arithmetic))
+
+    def sin(self, a: Ball) -> Ball:
+        """Sine."""
+        with np.errstate(all="ignore"):
+            return self._elementary(elementary.wave(np.sin, a.mid, a.rad, self.arithmetic))
+
     def power(self, a: Ball, exponent: float) -> Ball:
         """a to a constant power; numbers >= 0, or whole exponents."""
         if exponent == 0.0:

@@ -6,6 +6,8 @@ Each evaluates at the midpoint and bounds what the ball around it and the functi
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from gradaudit.numerics.arithmetic import Arithmetic
@@ -64,6 +66,13 @@ def slope_of_tanh(x: np.ndarray) -> np.ndarray:
     """sech^2 x = 4 w / (1 + w)^2 with w = exp(-2 |x|)."""
     w = np.exp(-2.0 * np.abs(x))
     return np.asarray(4.0 * w / ((1.0 + w) * (1.0 + w)))
+
+
+def wave(function: Callable[[np.ndarray], np.ndarray], mid: np.ndarray, rad: Radius, a: Arithmetic) -> Bounds:
+    """cos or sin: their slopes are at most 1."""
+    value = np.asarray(function(mid))
+    moved = np.minimum(np.asarray(rad), 2.0)
+    return value, finite(moved + a.library * (np.abs(value) + moved) + a.eta)
 
 
 def sqrt(mid: np.ndarray, rad: Radius, a: Arithmetic) -> Bounds:

@@ -124,8 +124,8 @@ class Tape(Generic[N]):
         """Floats taken as exact."""
         return self.constant(self.m.exact(values))
 
-    def parameter(self, value: float) -> Variable[N]:
-        """A parameter of the function, exact but for a candidate's rounding of it."""
+    def parameter(self, value: float | np.ndarray) -> Variable[N]:
+        """Parameters of the function, exact but for a candidate's rounding of it."""
         return self.constant(self.m.parameter(value))
 
     def charged(self, a: Variable[N], roundings: int) -> Variable[N]:
@@ -262,6 +262,14 @@ class Tape(Generic[N]):
         """Square root."""
         m, value = self.m, self.m.sqrt(a.value)
         return self.node(value, (a, lambda g: g / (m.exact(2.0) * value)))
+
+    def cos(self, a: Variable[N]) -> Variable[N]:
+        """Cosine."""
+        return self.node(self.m.cos(a.value), (a, lambda g: -(g * self.m.sin(a.value))))
+
+    def sin(self, a: Variable[N]) -> Variable[N]:
+        """Sine."""
+        return self.node(self.m.sin(a.value), (a, lambda g: g * self.m.cos(a.value)))
 
     def power(self, a: Variable[N], exponent: float) -> Variable[N]:
         """a to a constant power."""

@@ -17,7 +17,8 @@ FAR_BELOW = 1.0e4
 class Block:
     """Rows [start, stop) of a case, float64, masked classes left out.
 
-    `logits` [rows, n] are finite: a -inf stands in as a logit far below, a row in `undefined` as zeros.
+    `logits` [rows, n] are finite: a -inf stands in as a logit far below, a row in `undefined` as zeros. They may hold
+    probabilities or log-probabilities instead; `excluded` are then those of 0, or -inf.
     `undefined` [rows] holds a NaN or +inf, or nothing but -inf: its softmax does not exist; `top_infinite` marks
     those with a +inf and no NaN, `bottom` those of -inf alone; `infinite` [rows, n] are the +inf logits themselves.
     `excluded` [rows, n] marks the -inf logits of other rows (None: there are none). `labels` [rows] counts active
@@ -53,10 +54,15 @@ class RowArrays:
     ignore_index: int | None
     elementwise: bool
     far_below: float
+    reading: str
+    cap: float | None
 
 
-def row_arrays(inputs: Inputs, layout: Layout, *, elementwise: bool) -> RowArrays:
-    """`inputs` as rows; `elementwise` tells a function with one output a class from one with one a row."""
+def row_arrays(inputs: Inputs, layout: Layout, *, elementwise: bool, cap: float | None = None) -> RowArrays:
+    """`inputs` as rows; `elementwise` tells a function with one output a class from one with one a row.
+
+    `cap` is the bound of the logits of a function that has one.
+    """
     labels = soft = None
     if inputs.targets is not None:
         if np.issubdtype(inputs.targets.dtype, np.integer):
@@ -83,6 +89,8 @@ def row_arrays(inputs: Inputs, layout: Layout, *, elementwise: bool) -> RowArray
         ignore if isinstance(ignore, int) else None,
         elementwise,
         FAR_BELOW * max(scaling, 1.0),
+        inputs.reading,
+        cap,
     )
 
 
@@ -95,7 +103,11 @@ def cut(arrays: RowArrays, start: int, stop: int) -> Block:
         return (part if active is None else part[:, active]).astype(np.float64)
 
     logits = columns(arrays.logits)
-    special = _special(logits, arrays.far_below)
+    if arrays.cap is not None:
+        beyond = np.isinf(logits)
+        # tanh is 1 there, to any precision that is worked in.
+        logits[beyond] = np.sign(logits[beyond]) * arrays.far_below * max(arrays.cap, 1.0)
+    special = _special(logits, arrays.far_below) if arrays.reading == "logits" else _special_reading(logits, arrays)
     labels = None
     counted = np.ones(stop - start, dtype=bool)
     if arrays.labels is not None:
@@ -177,3 +189,19 @@ def _special(logits: np.ndarray, far_below: float) -> _Special:
     # Beside a large logit a fixed distance is no distance at all.
     np.copyto(logits, top - np.maximum(far_below, np.abs(top)), where=minus)
     return _Special(undefined, top_infinite, bottom, infinite, minus)
+
+
+def _special_reading(given: np.ndarray, arrays: RowArrays) -> _Special:
+    """The same for probabilities or their logarithms: a class without probability is excluded."""
+    none = np.zeros(len(given), dtype=bool)
+    infinite = np.isposinf(given)
+    undefined = np.asarray((np.isnan(given) | infinite).any(axis=-1))
+    top_infinite = infinite.any(axis=-1) & ~np.isnan(given).any(axis=-1)
+    probabilities = arrays.reading == "probabilities"
+    if probabilities:
+        undefined |= (given < 0.0).any(axis=-1)
+        top_infinite |= (given < 0.0).any(axis=-1)
+    given[undefined] = 1.0 if probabilities else 0.0
+    excluded = given == 0.0 if probabilities else np.isneginf(given)
+    given[excluded] = 1.0 if probabilities else -arrays.far_below
+    return _Special(undefined, top_infinite, none, infinite, excluded if excluded.any() else None)

@@ -7,7 +7,8 @@ roundings of what is prepared on the way (weights, smoothing, the denominator) a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Generic
 
 import numpy as np
@@ -16,25 +17,43 @@ from gradaudit.functions.rows import Rows, Targets
 from gradaudit.numerics.algebra import Algebra, N
 from gradaudit.reference.block import Block, RowArrays
 
+PER_CLASS = ("weight", "alpha", "logit_adjustment")
+"""Parameters with an entry a class."""
+
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """The function's parameters that shape the rows, as the exact reals that their doubles are."""
+    """The function's parameters that shape the rows, as the exact reals that their doubles are.
+
+    `all` holds every parameter, lists with an entry a class cut to the classes that take part. Where `reading` is not
+    "logits", what is given has been through the scaling already.
+    """
 
     temperature: float
     logit_scale: float
     label_smoothing: float
     reduction: str
+    reading: str = "logits"
+    all: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
 
     @staticmethod
-    def of(parameters: Mapping[str, object]) -> Parameters:
+    def of(parameters: Mapping[str, object], reading: str = "logits", active: np.ndarray | None = None) -> Parameters:
         """Read them from a function call; what the function does not have gets its neutral value."""
+        given = reading == "logits"
         return Parameters(
-            float(parameters.get("temperature", 1.0)),  # type: ignore[arg-type]
-            float(parameters.get("logit_scale", 1.0)),  # type: ignore[arg-type]
+            float(parameters.get("temperature", 1.0)) if given else 1.0,  # type: ignore[arg-type]
+            float(parameters.get("logit_scale", 1.0)) if given else 1.0,  # type: ignore[arg-type]
             float(parameters.get("label_smoothing", 0.0)),  # type: ignore[arg-type]
             str(parameters.get("reduction", "none")),
+            reading,
+            MappingProxyType({name: _cut(name, value, active) for name, value in parameters.items()}),
         )
+
+
+def _cut(name: str, value: object, active: np.ndarray | None) -> object:
+    if active is None or name not in PER_CLASS or not isinstance(value, tuple):
+        return value
+    return tuple(value[index] for index in active)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +94,16 @@ class Lift(Generic[N]):
     def rows(self, block: Block, unit: int | None) -> Rows[N]:
         """The rows of `block`; `unit` selects the cotangent e_unit of a per-output backward."""
         z, factor = self._logits(block)
-        return Rows(z, factor, self._upstream(block, unit), self._targets(block))
+        p = self.parameters
+        counted = None if block.counted.all() else block.counted[:, None]
+        return Rows(
+            *(z, factor, self._upstream(block, unit), self._targets(block)),
+            parameters=p.all,
+            labels=block.labels,
+            counted=counted,
+            reading=p.reading,
+            support=None if block.soft is None else block.soft != 0.0,
+        )
 
     def _logits(self, block: Block) -> tuple[N, N | None]:
         m, p = self.m, self.parameters

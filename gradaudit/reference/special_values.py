@@ -38,6 +38,21 @@ TABLE = (
     Policy("a -inf logit", "p = 0 and log p = -inf there; the rest as without the class", "exp(-inf) = 0"),
     Policy("target mass on a -inf logit", "a loss of +inf, the gradient T p - t", "-log 0 = inf; p - t has a limit"),
     Policy("no target mass on a -inf logit", "no contribution to the loss", "0 * log 0 = 0, the limit of t log t"),
+    Policy(
+        "a logit of +inf or -inf of a function that caps them",
+        "what a logit beyond all others gives: tanh is 1 or -1",
+        "the limit exists",
+    ),
+    Policy(
+        "a given probability of 0, or log-probability of -inf",
+        "as a -inf logit for the loss; the gradient at a probability of 0 is left open",
+        "-t / p is infinite, and 0 / 0 where there is no mass",
+    ),
+    Policy(
+        "a gradient that is 0 / 0, as that of an angular margin at a cosine of 1",
+        "left open",
+        "the derivative does not exist, or is infinite",
+    ),
     Policy("an ignored row", "loss 0 and gradient 0, exactly", "it takes no part"),
     Policy("an ignored row with undefined logits", "loss 0; the gradient is left open", "0 * NaN: both are seen"),
     Policy(
@@ -111,13 +126,22 @@ def apply_to_output(enclosed: Enclosed, block: Block, function: str, targets: np
     return Enclosed(mid, enclosed.low, np.where(np.isfinite(mid), enclosed.rad, 0.0), left_open)
 
 
-def apply_to_gradient(enclosed: Enclosed, block: Block, *, undefined_mean: bool) -> Enclosed:
-    """The table's rows for the gradient."""
-    if not undefined_mean and not block.undefined.any():
+def apply_to_gradient(
+    enclosed: Enclosed, block: Block, *, undefined_mean: bool, poles: bool = False, quotients: bool = False
+) -> Enclosed:
+    """The table's rows for the gradient.
+
+    With `poles` it has one at every excluded class; with `quotients` the formula may have been 0 / 0.
+    """
+    at_poles = block.excluded if poles else None
+    indefinite = quotients and bool(np.isnan(enclosed.mid).any())
+    if not undefined_mean and not block.undefined.any() and at_poles is None and not indefinite:
         return enclosed
     mid = enclosed.mid.copy()
+    left_open = np.isnan(mid) if quotients else np.zeros(mid.shape, dtype=bool)
     mid[block.undefined] = np.nan
-    left_open = np.zeros(mid.shape, dtype=bool)
+    if at_poles is not None:
+        left_open |= at_poles
     left_open[(block.undefined & ~block.counted) | block.top_infinite] = True
     if undefined_mean:
         left_open[:] = True

@@ -12,10 +12,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from gradaudit.functions import by_tape, registry
+from gradaudit.errors import RequestError
+from gradaudit.functions import by_tape, losses, margin, registry
 from gradaudit.functions.interface import Function
 from gradaudit.functions.rows import Rows
 from gradaudit.numerics import arb_algebra
+from gradaudit.numerics.algebra import Algebra, N
 from gradaudit.numerics.arb_algebra import ArbAlgebra, ArbArray
 from gradaudit.numerics.arithmetic import FLOAT64
 from gradaudit.numerics.ball import Ball, BallAlgebra
@@ -54,10 +56,18 @@ class Truth:
     def __init__(self, inputs: Inputs) -> None:
         self.inputs = inputs
         self.function: Function = registry.of_call(inputs.function)
+        parameters = inputs.function.parameters
+        refused = losses.needs_logits(inputs.function.name, self.function, parameters, inputs.reading)
+        if refused is not None:
+            raise RequestError(refused)
         self.elementwise = not self.function.has_row_output
         self.layout: Layout = layouts.of_inputs(inputs)
-        self.arrays: RowArrays = row_arrays(inputs, self.layout, elementwise=self.elementwise)
-        self.parameters = Parameters.of(inputs.function.parameters)
+        cap = None if self.function.cap is None else parameters.get(self.function.cap)
+        self.arrays: RowArrays = row_arrays(
+            inputs, self.layout, elementwise=self.elementwise, cap=cap if isinstance(cap, float) else None
+        )
+        self.parameters = Parameters.of(parameters, inputs.reading, self.layout.active)
+        margin.check_cosines(inputs.function, inputs.logits)
         self.reduced = self.parameters.reduction != "none"
         self.denominator = denominator(self.arrays, self.parameters)
         self.undefined_mean = self.reduced and self.denominator.value == 0.0
@@ -175,12 +185,76 @@ class Truth:
             return _split(result)
 
     def row_sums(self, block: Block, unit: int | None) -> np.ndarray:
-        """What the gradient of each row adds up to, [rows]: 0, or the upstream gradient of a logsumexp."""
-        if self.function.gradient_row_sum == "zero":
+        """What the gradient of each row adds up to, [rows]: 0, the upstream gradient of a logsumexp, or whatever."""
+        parameters = self.inputs.function.parameters
+        rule = self.function.gradient_row_sum
+        if (
+            rule == "varies"
+            or self.inputs.reading != "logits"
+            or parameters.get("softcap")
+            or parameters.get("z_loss")
+        ):
+            exact = self.gradient(self.block_at(block.start), unit)
+            low = np.zeros_like(exact.mid) if exact.low is None else exact.low
+            finite = np.isfinite(exact.mid).all(axis=-1)
+            pairs = zip(exact.mid, low, finite, strict=True)
+            return np.array([math.fsum([*row, *rest]) if sound else math.nan for row, rest, sound in pairs])
+        if rule == "zero":
             return np.zeros(len(block.logits))
         lifted = self._lift_ball().rows(block, unit)
         factor = 1.0 if lifted.factor is None else lifted.factor.mid
         return np.broadcast_to(lifted.upstream.mid * factor, (len(block.logits), 1))[:, 0]
+
+    def target_gradient(self, truth: BlockTruth) -> Enclosed:
+        """dL / dq [rows, n] of probability targets q under the given upstream gradient, in every active class.
+
+        Left open where it is infinite: at classes without probability, and for a divergence where q is 0.
+        """
+        block = truth.block
+        assert block.soft is not None, "labels have no derivative"
+        found: Enclosed
+        if self.rigorous:
+            with arb_algebra.precision():
+                m = ArbAlgebra()
+                found = _split(self._target_gradient(m, self._lift_arb(m).rows(block, self.units[0]), block))
+        else:
+            with np.errstate(all="ignore"):
+                found = _enclosed(self._target_gradient(self._m, truth.rows, block))
+        infinite = np.zeros(block.logits.shape, dtype=bool) if block.excluded is None else block.excluded
+        if self.function.name == "kl_divergence":
+            infinite = infinite | (block.soft == 0.0)
+        return self._policy_gradient(
+            Enclosed(np.where(infinite, np.nan, found.mid), found.low, found.rad, None), block
+        )
+
+    def _target_gradient(self, m: Algebra[N], rows: Rows[N], block: Block) -> N:
+        gradient = m.expand(by_tape.target_gradient(self.function.output, m, rows), block.logits.shape)
+        # A target q enters as the mass w (1 - eps) q.
+        if self.parameters.label_smoothing:
+            gradient = gradient * (m.exact(1.0) - m.parameter(self.parameters.label_smoothing))
+        return gradient if block.weight is None else gradient * m.exact(block.weight[None, :])
+
+    def hessian_vector(self, truth: BlockTruth, direction: np.ndarray, unit: int | None = None) -> Enclosed:
+        """d/dx of <gradient, direction>, [rows, n]: a tape over a tape, enclosed like the gradient.
+
+        `direction` [rows, n] holds exact floats at the active classes.
+        """
+        block = truth.block
+        if self.rigorous:
+            with arb_algebra.precision():
+                m = ArbAlgebra()
+                found = _split(self._hessian_vector(m, self._lift_arb(m).rows(block, unit), direction))
+        else:
+            with np.errstate(all="ignore"):
+                own = truth.rows if unit == self.units[0] else self._lift_ball().rows(block, unit)
+                found = _enclosed(self._hessian_vector(self._m, own, direction))
+        return self._policy_gradient(found, block)
+
+    def _hessian_vector(self, m: Algebra[N], rows: Rows[N], direction: np.ndarray) -> N:
+        along = m.exact(direction)
+        if rows.factor is None:
+            return by_tape.hessian_vector(self.function, m, rows, along)
+        return by_tape.hessian_vector(self.function, m, rows, along * rows.factor) * rows.factor
 
     def _keeps(self) -> bool:
         elements = self.layout.rows * self.layout.classes
@@ -197,7 +271,8 @@ class Truth:
     def _ball_gradient(self, rows: Rows[Ball], block: Block, unit: int | None) -> Ball:
         own = rows if unit == self.units[0] else self._lift_ball().rows(block, unit)
         own.z.rows = rows.z.rows
-        gradient = by_tape.gradient_of(self.function)(self._m, own)
+        with np.errstate(all="ignore"):
+            gradient = by_tape.gradient_of(self.function)(self._m, own)
         return gradient if own.factor is None else gradient * own.factor
 
     def _lift_ball(self) -> Lift[Ball]:
@@ -226,8 +301,17 @@ class Truth:
             mass = self.target_mass(block)
         return special_values.apply_to_output(enclosed, block, self.function.name, mass)
 
+    def _own_gradient(self) -> bool:
+        return self.function.gradient is not None and self.inputs.reading == "logits"
+
     def _policy_gradient(self, enclosed: Enclosed, block: Block) -> Enclosed:
-        return special_values.apply_to_gradient(enclosed, block, undefined_mean=self.undefined_mean)
+        return special_values.apply_to_gradient(
+            enclosed,
+            block,
+            undefined_mean=self.undefined_mean,
+            poles=self.inputs.reading == "probabilities",
+            quotients=not self._own_gradient(),
+        )
 
     def log_probability_gradient(self, truth: BlockTruth) -> np.ndarray:
         """|dL / d log p_j| [rows, n] in float64: target mass times upstream, or the upstream itself."""
