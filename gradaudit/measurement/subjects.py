@@ -23,7 +23,7 @@ def audited(inputs: Inputs, truth: Truth | None, subject: Subject, result: Evalu
     if truth is None or not _fits(truth, inputs, result):
         return Audited(inputs, truth, result, None)
     profile = claimed.profile_of(subject, inputs.dtype)
-    rows = admissible.rows(inputs.function, profile)
+    rows = admissible.rows(inputs.function, inputs.dtype, profile)
     measurement = measure(truth, result, profile, "values" if inputs.probe else upstream, rows)
     return Audited(inputs, truth, result, replace(measurement, special_probe=inputs.special))
 
@@ -38,7 +38,7 @@ def concluded(
     case = measured.case
     for (name, dtype), entries in evaluations.items():
         subject = next(each for each in case.subjects if each.name == name)
-        rows = admissible.rows(case.function, claimed.profile_of(subject, dtype))
+        rows = admissible.rows(case.function, dtype, claimed.profile_of(subject, dtype))
         faults += diagnose(name, dtype, entries, rows)
         faults += second_order.faults(entries)
         breaches += contract.breaches(subject, entries)
