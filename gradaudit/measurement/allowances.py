@@ -63,7 +63,8 @@ def beyond(first: np.ndarray, second: np.ndarray, tolerance: np.ndarray | None) 
     differs = np.isfinite(allowed) & ~(excess <= allowed) & ~equal
     if not differs.any():
         return None
-    ratio = np.where(differs, excess / np.maximum(allowed, np.finfo(np.float64).tiny), -1.0)
+    with np.errstate(over="ignore"):
+        ratio = np.where(differs, excess / np.maximum(allowed, np.finfo(np.float64).tiny), -1.0)
     index = tuple(int(i) for i in np.unravel_index(int(np.argmax(ratio)), a.shape))
     return Difference(index, float(a[index]), float(b[index]), float(allowed[index]), int(differs.sum()))
 

@@ -41,8 +41,8 @@ def _of(entry: Audited) -> Iterator[tuple[str, NamedFault]]:
         if shown is not None:
             how, (place, value) = shown
             statement = (
-                f"the gradient is right and cannot be differentiated: {how}, where the exact product of the Hessian "
-                f"with a random direction is {value:.6g} at {list(place)}"
+                f"the second derivative is cut off: {how}, where the exact product of the Hessian with a random "
+                f"direction is {value:.6g} at {list(place)}"
             )
             advice = (
                 "compute the gradient in backward from saved inputs by differentiable operations, or mark backward "
@@ -70,7 +70,7 @@ def _cut(
         return None
     if got is None and entry.evaluation.notes.get(experiment) not in CUT:
         return None
-    how = "every derivative is 0" if got is not None else "autograd has no graph"
+    how = "every derivative is 0" if got is not None else "autograd finds no way back to the inputs"
     enclosure = exact()
     # Below the smallest normal number a candidate may be left with 0 though its path is whole.
     certain = np.nan_to_num(np.abs(enclosure.mid) - enclosure.rad, nan=0.0)

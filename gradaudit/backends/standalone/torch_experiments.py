@@ -19,7 +19,7 @@ gradaudit.
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Callable, Dict, Iterator, List, Optional
 
 Tensor = Any
 Request = Dict[str, Any]
@@ -150,11 +150,16 @@ def _second_order(found: Experiments) -> None:
     direction = torch.randn(fed.leaf.shape, generator=generator, dtype=torch.float64).to(fed.leaf.dtype)
     direction = direction.to(fed.leaf.device)
     found.keep("second_order.direction", direction)
-    (gradient,) = found.runs.backward(output, [fed.leaf], fed.upstream, create=True)
+    # A backward marked once_differentiable refuses a second one only where its own upstream gradient has a graph.
+    upstream = torch.ones_like(output) if fed.upstream is None else fed.upstream
+    (gradient,) = found.runs.backward(output, [fed.leaf], upstream.detach().requires_grad_(), create=True)
     found.keep("second_order.gradient", gradient)
     found.notes["second_order"] = "a graph"
     if gradient is None or not gradient.requires_grad:
         found.notes["second_order"] = "no graph"
+        return
+    if any(node.name().endswith("Error") for node in _graph(gradient)):
+        found.notes["second_order"] = "refused"  # once_differentiable
         return
     (hessian,) = torch.autograd.grad((gradient * direction).sum(), fed.leaf, allow_unused=True)
     if hessian is None:
@@ -173,18 +178,24 @@ def _of_targets(found: Experiments) -> None:
     found.keep("of_targets.gradient", gradient)
 
 
-def _written_by_hand(output: Tensor, place: Any) -> list[str]:
+def _written_by_hand(output: Tensor, place: Any) -> List[str]:
     """Where the backwards that are written by hand stand, of all that the graph of `output` holds."""
     import torch
 
-    waiting, seen, found = [output.grad_fn], set(), []
-    while waiting:
-        node = waiting.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
+    found: List[str] = []
+    for node in _graph(output):
         if isinstance(node, torch.autograd.function.BackwardCFunction):
             where = place(None, type(node)._forward_cls.backward)
             found += [where] if where not in found else []
-        waiting += [following for following, _ in node.next_functions]
     return found
+
+
+def _graph(output: Tensor) -> Iterator[Any]:
+    """Every node of the graph that `output` stands at the end of, once."""
+    waiting, seen = [output.grad_fn], set()
+    while waiting:
+        node = waiting.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            yield node
+            waiting += [following for following, _ in node.next_functions]
