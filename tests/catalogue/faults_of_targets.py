@@ -72,11 +72,6 @@ def smoothed_row_adds_up_to_more_than_one(logits, targets):
     return -(labels * F.log_softmax(logits, dim=1)).sum(dim=1).mean()
 
 
-def _doubled():
-    generator = torch.Generator().manual_seed(11)
-    return (2 * torch.softmax(torch.randn(7, 11, generator=generator, dtype=torch.float64), dim=1)).tolist()
-
-
 @fault("BUG432", targets={"random": {"kind": "probabilities", "seed": 9}})
 def backward_takes_the_mass_for_one(logits, targets):
     """The forward weighs any targets, the backward is p - t."""
