@@ -275,7 +275,7 @@ def test_ignored_rows() -> None:
     assert not made(MEAN, "ignored-rows").special
     image = made(IMAGE, "ignored-rows").targets
     assert image is not None
-    assert int((image == 0).sum()) == 2
+    assert int((image == 0).sum()) == 6
     everything = made(MEAN, "all-ignored")
     assert everything.special
     assert everything.targets is not None

@@ -163,4 +163,5 @@ def _exists(probe: Probe, setting: Setting, dtypes: tuple[str, ...]) -> bool:
     if not probe.applies(setting):
         return False
     widths = [None] if probe.classes is None else [probe.classes(dtype) for dtype in dtypes]
-    return all(rows * columns <= MOST_ELEMENTS for rows, columns in (setting.sizes(probe.rows, w) for w in widths))
+    sizes = [setting.sizes(probe.rows, width) for width in widths]
+    return all(rows * classes <= MOST_ELEMENTS and len(setting.candidates(classes)) for rows, classes in sizes)

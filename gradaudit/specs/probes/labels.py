@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from gradaudit.specs.probes.setting import Setting
-from gradaudit.specs.probes.sketch import IGNORED_ROWS, Sketch
+from gradaudit.specs.probes.sketch import Sketch
 
 CHUNKED_ROWS = (0, 1, 2, 5, 7)
 """Of 12 rows, unequally many in the chunks whenever there are 2, 3, 4 or 6 of them."""
@@ -14,12 +14,15 @@ MASS = 2.0
 
 def ignorable(setting: Setting) -> bool:
     """Whether some rows can be ignored and others not."""
-    return setting.ignore_index is not None and setting.sizes()[0] > len(IGNORED_ROWS)
+    return setting.ignore_index is not None and setting.sizes()[0] > 2
 
 
 def ignored(sketch: Sketch) -> None:
-    """Two rows ignored, both in the first chunk."""
-    sketch.ignore(IGNORED_ROWS)
+    """Two rows of seven ignored, most of them in the first chunks: of 7 rows, the second and the third."""
+    count = max(2, 2 * sketch.rows // 7)
+    steps = np.arange(count)
+    # Ever further apart, so that no two chunks of one size have equally many.
+    sketch.ignore(tuple(int(row) for row in 1 + steps + (0.3 * sketch.rows * (steps / count) ** 2).astype(np.int64)))
 
 
 def chunkable(setting: Setting) -> bool:
@@ -99,8 +102,7 @@ def _weightless(setting: Setting) -> np.ndarray:
     weight = setting.parameters.get("weight")
     if not isinstance(weight, tuple):
         return np.zeros(0, dtype=np.int64)
-    left_out = [*setting.masked, *([] if setting.ignore_index is None else [setting.ignore_index])]
-    return np.setdiff1d(np.flatnonzero(np.array(weight) == 0.0), left_out)
+    return np.intersect1d(np.flatnonzero(np.array(weight) == 0.0), setting.candidates(len(weight)))
 
 
 def _misplace(sketch: Sketch, label: int) -> None:

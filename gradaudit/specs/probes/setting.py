@@ -67,6 +67,11 @@ class Setting:
         """The classes that take part, of so many or of the standard ones."""
         return np.setdiff1d(np.arange(self.sizes()[1] if classes is None else classes), self.masked)
 
+    def candidates(self, classes: int) -> np.ndarray:
+        """The classes, of so many, that a row may have as its label: none that is masked or ignored."""
+        active = self.active_classes(classes)
+        return active if self.ignore_index is None else np.setdiff1d(active, [self.ignore_index])
+
     @cached_property
     def ignore_index(self) -> int | None:
         """The label of rows that take no part, where the function has one and the targets are labels."""

@@ -17,8 +17,6 @@ SCALE = 2.0
 """Standard deviation of ordinary logits."""
 UPSTREAM = 1.7
 """The scalar upstream gradient: no factor that a fault might bring."""
-IGNORED_ROWS = (1, 2)
-"""Rows that are ignored: both in the first of two chunks of 4 + 3 rows; of 3 + 3 + 1 likewise."""
 
 
 @dataclass(slots=True)
@@ -128,10 +126,7 @@ def ordinary(
 
 def _labels(setting: Setting, draws: np.random.Generator, rows: int, classes: int) -> np.ndarray:
     """Labels that differ from row to row while there are classes left; none is masked or ignored."""
-    left_out = [*setting.masked, *([] if setting.ignore_index is None else [setting.ignore_index])]
-    active = np.setdiff1d(np.arange(classes), left_out)
-    if not len(active):
-        active = np.arange(classes)
+    active = setting.candidates(classes)
     rounds = [draws.permutation(active) for _ in range(-(-rows // len(active)))]
     return np.concatenate(rounds)[:rows].astype(np.int64)
 
