@@ -6,17 +6,17 @@ when it is tried, and the first rows explain most sound code.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from gradaudit.functions import registry
-from gradaudit.functions.interface import Function
+from gradaudit.functions.interface import Function, Spelling
 from gradaudit.numerics import formats
 from gradaudit.records.case import FunctionCall
 from gradaudit.records.profile import Profile
 from gradaudit.reference.formulations import formulated, user_programs
 from gradaudit.reference.formulations.formulated import Formulation
 from gradaudit.reference.formulations.program import Program
-from gradaudit.reference.formulations.user_programs import TARGET_RELATIVE
 from gradaudit.reference.ladder import DECLARED, INSIDE, ToleranceRow, precisions
 
 ROUNDED_ONCE = "rounded once"
@@ -26,6 +26,11 @@ STATISTICS = "row statistics"
 ROW_SUMS = "rows added up"
 """What sound code may keep in the 16 bits of its operations or in more: a row's sum and logarithm; sums over rows."""
 
+RELATIVE = "differences to the target"
+"""The formulation logsumexp(x - x_y)."""
+
+Precisions = tuple[tuple[str, Profile], ...]
+
 
 def rows(function_call: FunctionCall, dtype: str, profile: Profile) -> tuple[ToleranceRow, ...]:
     """Every row that a subject of the function, fed `dtype`, is tried against; `profile` is what it is held to.
@@ -34,16 +39,24 @@ def rows(function_call: FunctionCall, dtype: str, profile: Profile) -> tuple[Tol
     """
     forms = _forms(function_call, registry.of_call(function_call))
     sound = _sound(dtype, profile)
-    # A lower precision names what it explains better than a formulation under which small probabilities vanish.
-    found = [_row(form, name, own) for name, own in sound for form in forms if not form.primitives.hides_tail]
-    ends = sound if len(sound) == 1 else (sound[0], sound[-1])
-    found += [_row(form, name, own) for name, own in ends for form in forms if form.primitives.hides_tail]
+    # What explains the data without a loss of digits comes before what does not; and a lower precision names what it
+    # explains better than a formulation under which small probabilities vanish.
+    found = [_row(form, name, own) for name, own in sound for form in forms if not form.looser]
+    found += [
+        _row(form, name, own)
+        for name, own in _some(sound)
+        for form in forms
+        if form.looser and not form.primitives.hides_tail
+    ]
+    found += [
+        _row(form, name, own) for name, own in _some(sound)[::2] for form in forms if form.primitives.hides_tail
+    ]
     # A precision too low is named by the formulations that nearly everybody uses.
     found += [
         replace(_row(form, name, own), weaker=True, coarse=name.endswith(INSIDE))
         for name, own in precisions(profile)[1:]
         for form in forms
-        if form.primitives in (formulated.PLAIN, formulated.BY_LOGSUMEXP) and form.program is not TARGET_RELATIVE
+        if form.name != RELATIVE and form.primitives in (formulated.PLAIN, formulated.BY_LOGSUMEXP)
     ]
     return tuple(found)
 
@@ -71,7 +84,12 @@ def _row(form: _Form, precision: str, profile: Profile) -> ToleranceRow:
     )
 
 
-def _sound(dtype: str, profile: Profile) -> tuple[tuple[str, Profile], ...]:
+def _some(sound: Precisions) -> Precisions:
+    """The strictest and the last two: what formulations are tried at that explain little sound code."""
+    return sound if len(sound) < 4 else (sound[0], *sound[-2:])
+
+
+def _sound(dtype: str, profile: Profile) -> Precisions:
     """The precisions that are sound, strictest first; the last one is the profile itself."""
     wide = formats.get("float32").precision
     if formats.get(profile.storage).precision >= wide:
@@ -103,11 +121,12 @@ def _forms(call: FunctionCall, function: Function) -> tuple[_Form, ...]:
         if call.name == "softmax":
             own.insert(1, _form(formulated.BY_LOG, program))
         return tuple(own)
-    if call.name == "cross_entropy":
-        own = [_form(each, user_programs.CROSS_ENTROPY) for each in formulated.FORMULATIONS]
+    if call.name == "cross_entropy" and function.native(call.parameters):
+        program = user_programs.cross_entropy_of(function)
+        own = [_form(each, program) for each in formulated.FORMULATIONS]
         if not call.parameters.get("label_smoothing"):
-            relative = _Form("differences to the target", TARGET_RELATIVE, formulated.PLAIN, looser=True)
-            own.insert(2, relative)
+            relative = user_programs.cross_entropy_of(function, relative=True)
+            own.insert(2, _Form(RELATIVE, relative, formulated.PLAIN, looser=True))
         return tuple(own)
     return tuple(_spelled(function, call))
 
@@ -116,20 +135,22 @@ def _form(primitives: Formulation, program: Program) -> _Form:
     return _Form(primitives.name, program, primitives, primitives.looser, primitives.common_offset)
 
 
-def _spelled(function: Function, call: FunctionCall) -> list[_Form]:
-    """Every spelling that serves the parameters, over every formulation of the primitives."""
-    spellings = [each for each in function.spellings if each.applies(call.parameters)]
-    outputs = [(each.name, each.output, each.looser, each.common_offset) for each in spellings]
-    if not outputs:
-        outputs = [("", function.output, False, False)]
-    return [
-        _Form(
-            ", ".join(part for part in (primitives.name, name) if part),
-            user_programs.by_tape_of(output),
-            primitives,
-            looser or primitives.looser,
-            offset or primitives.common_offset,
-        )
-        for primitives in formulated.FORMULATIONS
-        for name, output, looser, offset in outputs
-    ]
+def _spelled(function: Function, call: FunctionCall) -> Iterator[_Form]:
+    """Every spelling that serves the parameters over the shifted primitives, the loosest ones over the others."""
+    spellings: list[Spelling | None] = [each for each in function.spellings if each.applies(call.parameters)]
+    if not any(each is not None and each.output is function.output for each in spellings):
+        spellings.insert(0, None)
+    tight = [each for each in spellings if each is None or not each.looser]
+    coarsest = list(dict.fromkeys((tight[-1], spellings[-1]))) if tight else spellings[-1:]
+    for primitives in formulated.FORMULATIONS:
+        if primitives in formulated.VARIANTS:
+            continue
+        for spelling in spellings if primitives is formulated.PLAIN else coarsest:
+            names = [primitives.name] if spelling is None else [primitives.name, spelling.name]
+            yield _Form(
+                "; ".join(names),
+                user_programs.by_tape_of(function, spelling),
+                primitives,
+                primitives.looser or (spelling is not None and spelling.looser),
+                primitives.common_offset or (spelling is not None and spelling.common_offset),
+            )

@@ -294,3 +294,6 @@ FORMULATIONS = (
     MEAN_LOGSUMEXP,
 )
 """Tightest first; those whose gradients of small probabilities are hidden come last."""
+
+VARIANTS = (ONLINE, MAXIMUM_LOGSUMEXP, FIRST_LOGSUMEXP, ONLINE_ATTACHED, PARTS, CHUNKS, MEAN_LOGSUMEXP)
+"""Those that differ from another one by little: for cross entropy and its kin alone."""

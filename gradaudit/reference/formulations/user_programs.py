@@ -3,10 +3,12 @@ code")."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from gradaudit.functions import by_tape
-from gradaudit.functions.interface import Formula
+from gradaudit.functions.interface import Formula, Function, Spelling
 from gradaudit.functions.rows import Rows
 from gradaudit.numerics.ball import Ball, BallAlgebra
 from gradaudit.reference.formulations.formulated import OWN_OPERATIONS, Formulated
@@ -60,9 +62,6 @@ def _loss_gradient(algebra: BallAlgebra, rows: Rows[Ball]) -> Ball:
     return m.finished(rows.z, gradient, terms, np.broadcast_to(total, (len(terms), 1)))
 
 
-CROSS_ENTROPY = Program(_loss, _loss_gradient)
-
-
 def _relative(m: Formulated, rows: Rows[Ball]) -> Ball:
     """The logits less the target's, each rounded."""
     assert rows.targets is not None
@@ -105,9 +104,6 @@ def _relative_gradient(algebra: BallAlgebra, rows: Rows[Ball]) -> Ball:
     return m.finished(z, Ball(m, mid, rad), terms, np.broadcast_to(size, index.shape))
 
 
-TARGET_RELATIVE = Program(_relative_loss, _relative_gradient)
-
-
 def _softmax(algebra: BallAlgebra, rows: Rows[Ball]) -> Ball:
     p = algebra.softmax(rows.z)
     return _wide(_own(algebra), p, p.mid)
@@ -130,11 +126,39 @@ ACTIVATIONS = {
 }
 
 
-def by_tape_of(formula: Formula) -> Program:
-    """A spelling of any function, and its gradient by a tape over the same primitives."""
+def by_tape_of(function: Function, spelling: Spelling | None) -> Program:
+    """A spelling of any function, and its gradient by a tape over the same primitives.
+
+    Where the spelling does not serve what a case holds (probabilities for labels, say) it is the function's output.
+    """
+
+    def formula(rows: Rows[Ball]) -> Formula:
+        if spelling is None or (spelling.targets == "indices" and rows.labels is None):
+            return function.output
+        if spelling.targets == "probabilities" and rows.labels is not None:
+            return function.output
+        return spelling.output if spelling.reading in ("any", rows.reading) else function.output
 
     def output(algebra: BallAlgebra, rows: Rows[Ball]) -> Ball:
-        result = formula(algebra, rows)
+        result = formula(rows)(algebra, rows)
         return _wide(_own(algebra), result, np.abs(result.mid))
 
-    return Program(output, lambda m, rows: by_tape.gradient(formula, m, rows))
+    def gradient(algebra: BallAlgebra, rows: Rows[Ball]) -> Ball:
+        # Each term of the gradient has the candidate's own operations on the upstream gradient, apart or together.
+        upstream = algebra.charged(rows.upstream, OWN_OPERATIONS)
+        return by_tape.gradient(formula(rows), algebra, replace(rows, upstream=upstream))
+
+    return Program(output, gradient)
+
+
+def cross_entropy_of(function: Function, *, relative: bool = False) -> Program:
+    """Cross entropy of logits; by tape where a subject is fed something else.
+
+    `relative`: as logsumexp of the differences to the target's logit, where there is one target.
+    """
+    general = by_tape_of(function, None)
+    output, gradient = (_relative_loss, _relative_gradient) if relative else (_loss, _loss_gradient)
+    return Program(
+        lambda m, rows: (output if rows.reading == "logits" else general.output)(m, rows),
+        lambda m, rows: (gradient if rows.reading == "logits" else general.gradient)(m, rows),
+    )
