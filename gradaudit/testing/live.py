@@ -37,6 +37,9 @@ def live_subject(loss: object, given: Mapping[str, Any], caller: Location) -> Su
     if backend not in FRAMEWORKS:
         raise FlagError(f"backend={backend!r}: a live loss runs in {' or '.join(FRAMEWORKS)}; name one of them")
     _one_of("input", given.get("input", "logits"), INPUTS)
+    derivatives = given.get("derivatives", 1)
+    if derivatives not in (1, 2) or (derivatives == 2 and backend != "torch"):
+        raise FlagError(f"derivatives={derivatives!r}: expected 1, or 2 for a loss written in torch")
     profile = dict(given.get("profile") or {})
     for key in profile:
         _one_of("profile key", key, CLAIMS)
@@ -52,7 +55,7 @@ def live_subject(loss: object, given: Mapping[str, Any], caller: Location) -> Su
         autocast=given.get("autocast"),
         location=caller,
         live=loss,
-        derivatives=int(given.get("derivatives", 1)),
+        derivatives=derivatives,
     )
 
 

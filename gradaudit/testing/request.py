@@ -41,7 +41,7 @@ def requested(
     case = dataclasses.replace(case, subjects=(subject,), backends=(), backends_named=True, source=caller)
     chosen = given.get("probes", "standard")
     probes = names(case) if chosen == "standard" else case.probes
-    return dataclasses.replace(case, probes=probes), settings
+    return dataclasses.replace(case, probes=probes, derivatives=subject.derivatives), settings
 
 
 def _function(function: str | Mapping[str, object], parameters: Mapping[str, object]) -> dict[str, object]:
@@ -94,7 +94,7 @@ def _keys(function: Mapping[str, object], given: Mapping[str, Any]) -> tuple[dic
         keys["targets"] = _targets(targets)
     upstream = given.get("upstream", "random")
     keys["upstream"] = upstream if isinstance(upstream, (str, dict)) else {"values": _plain(upstream)}
-    for key in ("axis", "dtypes", "scale", "derivatives", "name"):
+    for key in ("axis", "dtypes", "scale", "name"):
         if given.get(key) is not None:
             keys[key] = _plain(given[key])
     for key in ("expect", "ignore"):
