@@ -48,20 +48,23 @@ class Counts:
     evaluations: int
     failures: int
     skipped: int
+    refused: int
     findings: dict[str, int]
     expected: dict[str, int]
     missing_expectations: int
 
 
 def counts(report: Report) -> Counts:
-    """The counts of a whole report; `evaluations` holds the failed and the skipped too."""
-    statuses = [status(item) for case in report.cases for item in ordered(case)]
+    """The counts of a whole report; `evaluations` holds the failed and the skipped too, and `skipped` the refused."""
+    items = [item for case in report.cases for item in ordered(case)]
+    statuses = [status(item) for item in items]
     findings = [finding for case in report.cases for finding in case.findings]
     return Counts(
         cases=len(report.cases),
         evaluations=len(statuses),
         failures=statuses.count("failed"),
         skipped=statuses.count("skipped"),
+        refused=sum(isinstance(item, EvaluationFailure) and item.kind == "refused" for item in items),
         findings={level: sum(f.severity == level for f in findings) for level in reversed(SEVERITIES)},
         expected={level: sum(f.severity == level and f.expected for f in findings) for level in reversed(SEVERITIES)},
         missing_expectations=sum(len(case.missing) for case in report.cases),

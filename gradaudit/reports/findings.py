@@ -6,6 +6,7 @@ from gradaudit.records.case import Expectation
 from gradaudit.records.evaluation import EvaluationKey
 from gradaudit.records.finding import Finding
 from gradaudit.records.location import Location
+from gradaudit.records.subject import CUSTOM
 from gradaudit.reports.number_format import number, quantity
 
 
@@ -56,5 +57,6 @@ def _parts(named: Finding | Expectation | EvaluationKey) -> list[str]:
     """The names one by one; the backend is left out where it is the subject itself."""
     probe = None if isinstance(named, Expectation) or named.probe is None else f"probe {named.probe}"
     backend = None if named.backend == named.subject else named.backend
-    parts = (named.subject, backend, named.formulation, setting(named.dtype, named.scale), probe)
+    formulation = None if named.formulation == CUSTOM else named.formulation
+    parts = (named.subject, backend, formulation, setting(named.dtype, named.scale), probe)
     return [part for part in parts if part]

@@ -9,11 +9,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from gradaudit.records.case import Case, InlineArray, Upstream
+from gradaudit.records.case import Case, FunctionCall, InlineArray, Upstream
 from gradaudit.records.evaluation import EvaluationFailure
 from gradaudit.records.measurement import HISTOGRAM_EDGES, Measurement, Quantity
 from gradaudit.records.report import SCHEMA_VERSION, CaseReport, Environment, Report
+from gradaudit.records.subject import Subject
 from gradaudit.reports.evaluations import counts, ordered, status
+from gradaudit.reports.verdicts import verdicts
 
 LISTED_VALUES = 4096
 """Inline arrays up to this many elements stand in the report; of larger ones the shape does."""
@@ -67,13 +69,16 @@ def _case(report: CaseReport) -> Document:
     return {
         "name": case.name,
         "source": _fields(case.source),
-        "function": {"name": case.function.name, **_mapping(case.function.parameters)},
+        "function": {"name": case.function.name, **_formula(case.function), **_mapping(case.function.parameters)},
         "shape": list(case.shape),
         "axis": list(case.axis),
         "logits": _array(case.logits),
         "targets": _array(case.targets),
         "upstream": _upstream(case.upstream),
         "device": case.device,
+        "derivatives": case.derivatives,
+        "subjects": [_subject(subject) for subject in case.subjects],
+        "probes": list(case.probes),
         "matrix": _matrix(case),
         "ignore": list(case.ignore),
         "expect": [_fields(expected) for expected in case.expect],
@@ -82,9 +87,38 @@ def _case(report: CaseReport) -> Document:
             _measured(item, case) if isinstance(item, Measurement) else _failed(item, case)
             for item in ordered(report)
         ],
+        "faults": [
+            {
+                **_fields(fault, leave_out=("key", "evidence", "alternatives")),
+                **_fields(fault.key),
+                "evidence": _mapping(dict(fault.evidence)),
+                "alternatives": [
+                    {"statement": statement, "probe": probe or None} for statement, probe in fault.alternatives
+                ],
+            }
+            for fault in report.faults
+        ],
+        "breaches": [
+            {
+                **_fields(breach, leave_out=("key", "evidence")),
+                **_fields(breach.key),
+                "evidence": _mapping(dict(breach.evidence)),
+            }
+            for breach in report.breaches
+        ],
+        "exposures": [_fields(exposure) for exposure in report.exposures],
+        "verdicts": [_fields(verdict) for verdict in verdicts(report)],
         "findings": [_fields(finding) for finding in report.findings],
         "missing_expectations": [_fields(missing) for missing in report.missing],
     }
+
+
+def _formula(function: FunctionCall) -> Document:
+    return {} if function.expression is None else {"formula": function.expression.text}
+
+
+def _subject(subject: Subject) -> Document:
+    return {**_fields(subject, leave_out=("live", "base_directory")), "formulation": subject.formulation}
 
 
 def _matrix(case: Case) -> Document:
@@ -123,6 +157,7 @@ def _measured(measurement: Measurement, case: Case) -> Document:
             for diagnosis in measurement.diagnoses
         ],
         "captured": measurement.captured,
+        "special_probe": measurement.special_probe,
     }
 
 
@@ -151,6 +186,7 @@ def _unmeasured(case: Case) -> Document:
         "values": {"loss": None, "gradient": None, "jacobian": None},
         "diagnoses": [],
         "captured": "",
+        "special_probe": False,
         "failure": None,
     }
 

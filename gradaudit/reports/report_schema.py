@@ -89,7 +89,7 @@ def _environment() -> Schema:
 
 def _counts() -> Schema:
     by_severity = _object(dict.fromkeys(SEVERITIES, COUNT))
-    names = ("cases", "evaluations", "failures", "skipped", "missing_expectations")
+    names = ("cases", "evaluations", "failures", "skipped", "refused", "missing_expectations")
     return _object({**dict.fromkeys(names, COUNT), "findings": by_severity, "expected": by_severity})
 
 
@@ -105,6 +105,9 @@ def _case() -> Schema:
             "targets": _or_null(_ref("array")),
             "upstream": _object({"kind": STRING, "source": _or_null(_ref("array"))}),
             "device": STRING,
+            "derivatives": COUNT,
+            "subjects": _list(_subject()),
+            "probes": _list(STRING),
             "matrix": _object(
                 {
                     "backends": _list(STRING),
@@ -118,10 +121,47 @@ def _case() -> Schema:
             "expect": _list(_ref("expectation")),
             "facts": _list(_ref("facts")),
             "evaluations": _list(_ref("evaluation")),
+            "faults": _list(_fault()),
+            "breaches": _list(_object({**_place(), "fault": STRING, "statement": STRING, "evidence": SCALARS})),
+            "exposures": _list(_exposure()),
+            "verdicts": _list(_object({"text": STRING, "sound": BOOLEAN})),
             "findings": _list(_ref("finding")),
             "missing_expectations": _list(_ref("expectation")),
         }
     )
+
+
+def _subject() -> Schema:
+    names = ("name", "backend", "target", "input", "targets", "formulation", "device")
+    return _object(
+        {
+            **dict.fromkeys(names, STRING),
+            "kwargs": {"type": "object"},
+            "factory": BOOLEAN,
+            "profile": {"type": "object", "additionalProperties": STRING},
+            "autocast": _or_null(STRING),
+            "derivatives": COUNT,
+            "location": _ref("location"),
+        }
+    )
+
+
+def _place() -> Schema:
+    """The fields of an evaluation's key."""
+    names = ("subject", "backend", "formulation", "dtype")
+    return {**dict.fromkeys(names, STRING), "scale": NUMBER, "probe": _or_null(STRING)}
+
+
+def _fault() -> Schema:
+    alternative = _object({"statement": STRING, "probe": _or_null(STRING)})
+    texts = dict.fromkeys(("fault", "statement", "advice"), STRING)
+    return _object({**_place(), **texts, "evidence": SCALARS, "alternatives": _list(alternative)})
+
+
+def _exposure() -> Schema:
+    kinds = _list(STRING)
+    lists: Schema = {"own": kinds, "probes": kinds, "hidden": kinds, "named": _or_null(kinds)}
+    return _object({"subject": STRING, "dtype": STRING, **lists})
 
 
 def _array() -> Schema:
@@ -181,12 +221,7 @@ def _evaluation() -> Schema:
     quantity, values = _or_null(_ref("quantity")), _or_null(_ref("values"))
     return _object(
         {
-            "subject": STRING,
-            "backend": STRING,
-            "formulation": STRING,
-            "dtype": STRING,
-            "scale": NUMBER,
-            "probe": _or_null(STRING),
+            **_place(),
             "status": {"enum": ["evaluated", "failed", "skipped"]},
             "profile": _or_null(SCALARS),
             "seconds": _or_null(NUMBER),
@@ -210,6 +245,7 @@ def _evaluation() -> Schema:
             "values": _object({"loss": values, "gradient": values, "jacobian": values}),
             "diagnoses": _list(_object({"fault": STRING, "evidence": SCALARS})),
             "captured": STRING,
+            "special_probe": BOOLEAN,
             "failure": _or_null(_object({"kind": {"enum": [*FAILURE_KINDS]}, "message": STRING, "detail": STRING})),
         }
     )

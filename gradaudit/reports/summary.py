@@ -33,7 +33,9 @@ def summary(report: Report) -> tuple[str, str]:
 
 def _evaluations(counted: Counts) -> str:
     apart = [f"{counted.failures} failed"] if counted.failures else []
-    apart += [f"{counted.skipped} not offered by the backend"] if counted.skipped else []
+    unoffered = counted.skipped - counted.refused
+    apart += [f"{unoffered} not offered by the backend"] if unoffered else []
+    apart += [f"{counted.refused} refused by a subject"] if counted.refused else []
     return count(counted.evaluations, "evaluation") + (f" ({', '.join(apart)})" if apart else "")
 
 

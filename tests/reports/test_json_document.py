@@ -136,6 +136,7 @@ def test_counts_tell_failed_from_skipped_and_expected_from_the_rest(report):
         "evaluations": 11,
         "failures": 2,
         "skipped": 1,
+        "refused": 0,
         "findings": {"error": 3, "warning": 1, "info": 1},
         "expected": {"error": 0, "warning": 1, "info": 0},
         "missing_expectations": 2,

@@ -12,10 +12,13 @@ from rich.text import Text
 
 from gradaudit.records.evaluation import EvaluationFailure
 from gradaudit.records.measurement import Measurement, Quantity
+from gradaudit.records.report import CaseReport
+from gradaudit.records.subject import CUSTOM
 from gradaudit.reports.console.styled import INDENT, add_name_column, add_number_column, safe, table
 from gradaudit.reports.evaluations import status
 from gradaudit.reports.findings import setting
 from gradaudit.reports.number_format import number, share
+from gradaudit.reports.verdicts import name, named_faults
 
 Item = Measurement | EvaluationFailure
 
@@ -31,13 +34,13 @@ GAP = 2
 """Blank columns between two columns of a table."""
 
 
-def evaluation_table(items: Sequence[Item], console: Console) -> tuple[Text, Table]:
+def evaluation_table(report: CaseReport, items: Sequence[Item], console: Console) -> tuple[Text, Table]:
     """What all evaluations share, in words, and the table of what tells them apart.
 
     `e/t` is the largest error in units of its tolerance, among the elements that the tolerance decides. The
     items are expected in the order of dtype and scale; where these differ, each pair heads its own rows.
     """
-    formulations = {item.key.formulation for item in items}
+    formulations = {item.key.formulation for item in items} - {CUSTOM}
     pairs = {(item.key.dtype, item.key.scale) for item in items}
     shared = [*formulations] if len(formulations) == 1 else []
     shared += [setting(dtype, scale) for dtype, scale in pairs if len(pairs) == 1]
@@ -46,7 +49,7 @@ def evaluation_table(items: Sequence[Item], console: Console) -> tuple[Text, Tab
         if len(pairs) > 1:
             rows.append((safe((setting(dtype, scale), "bold")),))
         for item in group:
-            cells = _measured(item) if isinstance(item, Measurement) else _failed(item)
+            cells = _measured(item, report) if isinstance(item, Measurement) else _failed(item)
             rows.append((safe(_name(item, len(formulations) > 1)), *cells))
     jacobian = any(isinstance(item, Measurement) and item.jacobian for item in items)
     numbers = [header.replace("gradient", "Jacobian") if jacobian else header for header in NUMBERS]
@@ -82,21 +85,19 @@ def _widths(headers: Sequence[str], rows: Sequence[Sequence[Text]], page: int) -
 
 
 def _name(item: Item, with_formulation: bool) -> str:
-    key = item.key
-    parts = [key.subject, None if key.backend == key.subject else key.backend]
-    parts += [key.formulation if with_formulation else None, key.probe and f"probe {key.probe}"]
-    return " ".join(part for part in parts if part)
+    probe = item.key.probe and f"probe {item.key.probe}"
+    return " ".join(part for part in (name(item.key, with_formulation=with_formulation), probe) if part)
 
 
-def _measured(measurement: Measurement) -> list[Text]:
+def _measured(measurement: Measurement, report: CaseReport) -> list[Text]:
     gradient = measurement.gradient or measurement.jacobian
     cells = [_ratio(measurement.output), _ulp(measurement.output)]
     if gradient is None:
-        return [*cells, *_dashes(len(NUMBERS) - len(cells)), _explained(measurement)]
+        return [*cells, *_dashes(len(NUMBERS) - len(cells)), _explained(measurement, report)]
     undecided = measurement.output.undecided + gradient.undecided
     elements = measurement.output.elements + gradient.elements
     open_share = safe((share(undecided, elements), "yellow" if undecided else ""))
-    return [*cells, _ratio(gradient), _ulp(gradient), open_share, _sum(gradient), _explained(measurement)]
+    return [*cells, _ratio(gradient), _ulp(gradient), open_share, _sum(gradient), _explained(measurement, report)]
 
 
 def _failed(failure: EvaluationFailure) -> list[Text]:
@@ -137,13 +138,14 @@ def _sum(measured: Quantity) -> Text:
     return safe((f"{number(sums.got, digits)} ({number(sums.expected, digits)})", style))
 
 
-def _explained(measurement: Measurement) -> Text:
+def _explained(measurement: Measurement, report: CaseReport) -> Text:
     """The fault that was recognised, or the tolerance row that explains every element, or nothing."""
     explanation = measurement.explanation
-    if measurement.diagnoses:
+    faults = [fault.fault for fault in named_faults(report, measurement.key)] if not explanation.explains else []
+    faults = faults or [diagnosis.fault for diagnosis in measurement.diagnoses]
+    if faults:
         # In words, which fold between them.
-        faults = ", ".join(diagnosis.fault.replace("-", " ") for diagnosis in measurement.diagnoses)
-        return safe((faults, "bold red"))
+        return safe((", ".join(fault.replace("-", " ") for fault in faults), "bold red"))
     if not explanation.explains:
         quantities = (measurement.output, measurement.gradient, measurement.jacobian)
         beyond = sum(measured.beyond for measured in quantities if measured is not None)

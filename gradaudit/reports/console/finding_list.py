@@ -44,10 +44,15 @@ def missing_list(case: CaseReport) -> Iterator[Padding]:
 def failure_list(case: CaseReport, *, verbose: bool) -> Iterator[Padding]:
     """Why evaluations returned nothing, where no finding says so; with `verbose` the details of all of them."""
     execution = [finding for finding in case.findings if finding.code.startswith("RUN")]
+    printed: set[tuple[str, str]] = set()
     for item in ordered(case):
         if not isinstance(item, EvaluationFailure):
-            if verbose and item.captured:
+            # A subject prints the same for each of its probes.
+            if verbose and item.captured and (item.key.subject, item.captured) not in printed:
+                printed.add((item.key.subject, item.captured))
                 yield indented(safe((f"{about(item.key)} printed ", "dim"), item.captured))
+            continue
+        if item.kind == "refused" and not verbose:
             continue
         named = about(item.key)
         if not any(_covers(finding, item.key) for finding in execution):

@@ -14,8 +14,10 @@ from gradaudit.records.report import CaseReport, Report
 from gradaudit.reports.console.evaluation_table import evaluation_table
 from gradaudit.reports.console.facts_lines import facts_lines
 from gradaudit.reports.console.finding_list import failure_list, finding_list, missing_list
+from gradaudit.reports.console.power_lines import power_lines
 from gradaudit.reports.console.styled import SEVERITY_STYLES, indented, safe
 from gradaudit.reports.console.value_tables import value_tables
+from gradaudit.reports.console.verdict_lines import probe_lines, verdict_lines
 from gradaudit.reports.evaluations import ordered
 from gradaudit.reports.findings import place
 from gradaudit.reports.number_format import quantity, shape
@@ -75,8 +77,8 @@ def _case(
     axes = case.axis[0] if len(case.axis) == 1 else list(case.axis)
     scope = f"logits {shape(case.shape)}, class axis {axes}, upstream {_upstream(case.upstream)}"
     yield indented(safe(_call(case.function), ("; ", "dim"), scope))
-    if items := ordered(report):
-        shared, table = evaluation_table(items, console)
+    if items := [item for item in ordered(report) if item.key.probe is None]:
+        shared, table = evaluation_table(report, items, console)
         yield ""
         yield indented(shared)
         yield indented(table)
@@ -84,6 +86,9 @@ def _case(
         yield ""
         yield values
     blocks = (
+        verdict_lines(report),
+        probe_lines(report),
+        power_lines(report),
         (line for facts in report.facts for line in facts_lines(facts)),
         failure_list(report, verbose=verbose),
         finding_list(report, rules),
@@ -104,6 +109,8 @@ def _upstream(upstream: Upstream) -> str:
 
 
 def _call(function: FunctionCall) -> str:
+    if function.expression is not None:
+        return f"{function.name} {function.expression.text}"
     given = [
         f"{name}={_argument(value)}"
         for name, value in function.parameters.items()

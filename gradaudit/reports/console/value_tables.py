@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from itertools import groupby
 
 import numpy as np
 from rich.console import Console, Group
@@ -15,11 +14,13 @@ from rich.text import Text
 
 from gradaudit.records.measurement import Measurement, Quantity
 from gradaudit.records.report import CaseReport
+from gradaudit.records.subject import CUSTOM
 from gradaudit.reports.console.cells import WORST_MARK, Cells
 from gradaudit.reports.console.styled import INDENT, add_name_column, add_values, indented, safe, table
 from gradaudit.reports.evaluations import ordered
 from gradaudit.reports.findings import setting
 from gradaudit.reports.small_arrays import Laid, exact_row_sum, is_small, laid_out, row_sum
+from gradaudit.reports.verdicts import name as name_of
 
 MAX_GROUPS = 6
 DIGITS = (6, 5, 4, 3, 2)
@@ -36,10 +37,16 @@ def value_tables(case: CaseReport, console: Console) -> Iterator[Padding]:
     """For a small case, the values of every evaluation beside the exact ones, dtype by dtype and scale by scale."""
     if not is_small(case.case):
         return
-    measurements = [item for item in ordered(case) if isinstance(item, Measurement)]
-    groups = [(key, list(group)) for key, group in groupby(measurements, key=lambda m: (m.key.dtype, m.key.scale))]
-    for (dtype, scale), group in groups[:MAX_GROUPS]:
-        heading = setting(dtype, scale)
+    measurements = [item for item in ordered(case) if isinstance(item, Measurement) and item.key.probe is None]
+    # Subjects that are fed probabilities have exact values of their own.
+    fed = {subject.name: subject.input for subject in case.case.subjects}
+    sets: dict[tuple[str, float, str], list[Measurement]] = {}
+    for measurement in measurements:
+        key = measurement.key
+        sets.setdefault((key.dtype, key.scale, fed.get(key.subject, "logits")), []).append(measurement)
+    groups = list(sets.items())
+    for (dtype, scale, reading), group in groups[:MAX_GROUPS]:
+        heading = setting(dtype, scale) + ("" if reading == "logits" else f" at {reading.replace('_', ' ')}")
         forward = _shown(group, case, lambda m: m.output)
         gradients = _shown(group, case, lambda m: m.gradient)
         jacobians = _shown(group, case, lambda m: m.jacobian)
@@ -67,13 +74,11 @@ def value_tables(case: CaseReport, console: Console) -> Iterator[Padding]:
 def _shown(
     group: Sequence[Measurement], case: CaseReport, quantity: Callable[[Measurement], Quantity | None]
 ) -> list[Shown]:
-    several = len({measurement.key.formulation for measurement in group}) > 1
+    several = len({measurement.key.formulation for measurement in group} - {CUSTOM}) > 1
     shown = []
     for measurement in group:
         laid = laid_out(quantity(measurement), case.case)
-        key = measurement.key
-        names = (key.subject, key.backend if key.backend != key.subject else None)
-        label = " ".join(filter(None, (*names, key.formulation if several else None, key.probe)))
+        label = name_of(measurement.key, with_formulation=several)
         if laid is not None:
             shown.append((label, laid))
     return shown

@@ -1,0 +1,24 @@
+"""What the audit says of every evaluation in plain words, and of the probes of every subject."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.padding import Padding
+
+from gradaudit.records.report import CaseReport
+from gradaudit.reports.console.styled import indented, safe
+from gradaudit.reports.probes import probe_summaries, sentence
+from gradaudit.reports.verdicts import verdicts
+
+
+def verdict_lines(case: CaseReport) -> Iterator[Padding]:
+    """One line for each verdict on the case's own inputs."""
+    for verdict in verdicts(case):
+        yield indented(safe((verdict.text, "green" if verdict.sound else "bold red")))
+
+
+def probe_lines(case: CaseReport) -> Iterator[Padding]:
+    """One line for the probes of each subject at each dtype, however many there are."""
+    for summary in probe_summaries(case):
+        yield indented(safe((sentence(summary), "" if summary.is_sound else "bold red")))
