@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gradaudit.functions import by_tape, losses, smoothing
-from gradaudit.functions.interface import LOGIT_PARAMETERS, Function, Parameter
+from gradaudit.functions.interface import LOGIT_PARAMETERS, Function, Parameter, Spelling
 from gradaudit.functions.rows import Rows
 from gradaudit.numerics.algebra import Algebra, N
 
@@ -98,7 +98,7 @@ FUNCTION = Function(
     gradient_row_sum="zero",
     output=output,
     gradient=gradient,
-    spellings=smoothing.SPELLINGS,
+    spellings=(Spelling("-sum t log p", output), *smoothing.SPELLINGS),
     readings=losses.READINGS,
     given_logits_only=("softcap", "z_loss", "logit_adjustment"),
     native=is_plain,

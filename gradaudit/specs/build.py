@@ -17,6 +17,7 @@ from gradaudit.records.case import (
     Upstream,
 )
 from gradaudit.specs import inline, own_functions, shapes
+from gradaudit.specs.applicability import check_case
 from gradaudit.specs.draft import Context, Draft
 from gradaudit.specs.expectations import check_ignored, expectations
 from gradaudit.specs.models import (
@@ -88,6 +89,7 @@ def build(model: CaseKeys, tree: Node, default_name: str, context: Context) -> t
     )
     check_ignored(draft)
     own_functions.check_targets(draft, case.targets)
+    check_case(draft, case)
     if not draft.problems:
         case = with_probes(draft, case)
     case = dataclasses.replace(case, expect=expectations(draft, case))

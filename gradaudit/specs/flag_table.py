@@ -169,6 +169,26 @@ FLAGS = (
     Flag("--temperature", "function.temperature", "NUMBER", "The logits are divided by it.", number),
     Flag("--logit-scale", "function.logit_scale", "NUMBER", "The logits are multiplied by it.", number),
     Flag("--masked-classes", "function.masked_classes", "INTS", "Classes that take no part.", numbers),
+    Flag("--softcap", "function.softcap", "NUMBER", "cross_entropy: logits become c tanh(z / c).", number),
+    Flag("--z-loss", "function.z_loss", "NUMBER", "cross_entropy: coefficient of logsumexp squared.", number),
+    Flag(
+        "--entropy-regularization",
+        "function.entropy_regularization",
+        "NUMBER",
+        "cross_entropy: factor of the entropy that is taken away.",
+        number,
+    ),
+    Flag(
+        "--logit-adjustment", "function.logit_adjustment", "NUMBERS", "cross_entropy: offset of each class.", numbers
+    ),
+    Flag("--coefficient", "function.coefficient", "NUMBER", "z_loss: factor of logsumexp squared.", number),
+    Flag("--cap", "function.cap", "NUMBER", "softcap: the bound of the activation.", number),
+    Flag("--gamma", "function.gamma", "NUMBER", "focal: exponent of 1 - p.", number),
+    Flag("--alpha", "function.alpha", "NUMBERS", "focal: factor of each class.", numbers),
+    Flag("--epsilon", "function.epsilon", "NUMBER", "poly: factor of 1 - p.", number),
+    Flag("--margin-kind", "function.kind", "KIND", "margin: additive or angular.", str),
+    Flag("--margin", "function.margin", "NUMBER", "margin: what the label's cosine loses.", number),
+    Flag("--margin-scale", "function.scale", "NUMBER", "margin: factor of the cosines.", number),
 )
 """Every flag that stands for a key of a case."""
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gradaudit.functions import registry
 from gradaudit.specs.nodes import Node, Problem, plain, problem_at, problem_at_key
 from gradaudit.specs.wording import shown
 
 NOT_YET = "this version does not audit"
 
-FUNCTIONS = ("z_loss", "softcap", "focal", "poly", "kl_divergence")
 BACKENDS = ("jax", "tensorflow", "keras", "mxnet")
 DEVICES = ("gpu", "rocm", "tpu", "xpu", "xla")
 
@@ -30,11 +28,6 @@ def _not_yet(key: str, node: Node) -> Iterator[Problem]:
         yield from _subjects(node)
     elif key == "device" and isinstance(value, str) and value.split(":")[0] in DEVICES:
         yield problem_at(node, f"device: {NOT_YET} on {shown(value)} yet; there are cpu, cuda and mps")
-    elif key == "function":
-        name = value.get("name") if isinstance(value, dict) else value
-        if isinstance(name, str) and name in FUNCTIONS:
-            known = ", ".join(registry.names())
-            yield problem_at(_named(node), f"function: {NOT_YET} {name} yet; there are {known}")
     elif key == "backends":
         yield from _backends(node)
     elif (
@@ -57,10 +50,6 @@ def _backends(node: Node) -> Iterator[Problem]:
     for item in node.value if isinstance(node.value, list) else [node]:
         if isinstance(item.value, str) and item.value in BACKENDS:
             yield problem_at(item, f"backends: {NOT_YET} {item.value} yet; remove it")
-
-
-def _named(node: Node) -> Node:
-    return _child(node, "name") if isinstance(node.value, dict) else node
 
 
 def _child(node: Node, key: str) -> Node:

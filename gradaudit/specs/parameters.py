@@ -15,6 +15,9 @@ from gradaudit.specs.wording import shape_text
 SPECIAL: Mapping[str, tuple[Parameter, ...]] = {FORMULA: formula.PARAMETERS, SELF: stand_in.PARAMETERS}
 """The parameters of what is no registered function: a formula, and no truth at all."""
 
+PER_CLASS: Mapping[str, str] = {"weight": "weights", "alpha": "factors", "logit_adjustment": "offsets"}
+"""Parameters with an entry a class."""
+
 
 def function_call(validated: Any) -> FunctionCall:
     """The call that a validated function stands for, every default filled in and lists as tuples."""
@@ -40,21 +43,22 @@ def masked(draft: Draft) -> frozenset[int]:
 
 def check_parameters(draft: Draft) -> None:
     """Complain of parameters that do not fit the logits: class weights and masked classes."""
-    _check_weight(draft)
+    for name, what in PER_CLASS.items():
+        _check_per_class(draft, name, what)
     _check_masked(draft)
 
 
-def _check_weight(draft: Draft) -> None:
-    weight = draft.function.parameters.get("weight")
-    if not isinstance(weight, tuple):
+def _check_per_class(draft: Draft, name: str, what: str) -> None:
+    values = draft.function.parameters.get(name)
+    if not isinstance(values, tuple):
         return
     classes = draft.classes
-    if len(weight) != classes:
+    if len(values) != classes:
         along = f"axis {shape_text(draft.axis)} of logits {shape_text(draft.shape)}"
         draft.complain(
-            f"function.weight: {len(weight)} weights for {classes} classes ({along}); give one for each class",
+            f"function.{name}: {len(values)} {what} for {classes} classes ({along}); give one for each class",
             "function",
-            "weight",
+            name,
         )
 
 

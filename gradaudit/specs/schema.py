@@ -88,9 +88,8 @@ def _conditions(complete: bool = False) -> list[dict[str, Any]]:
             ]
         }
         applicable = {"enum": list(function.formulations)}
-        then: dict[str, Any] = {
-            "properties": {"formulations": {"anyOf": [applicable, {"type": "array", "items": applicable}]}}
-        }
+        allowed: Any = {"anyOf": [applicable, {"type": "array", "items": applicable}]}
+        then: dict[str, Any] = {"properties": {"formulations": allowed if function.formulations else False}}
         if not function.takes_targets:
             then["properties"]["targets"] = {"type": "null"}
         elif complete:
