@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -232,9 +233,9 @@ def _rows_mask(entry: Audited, row: int) -> np.ndarray:
     """The elements of one row, in the shape of the logits."""
     assert entry.truth is not None
     layout = entry.truth.layout
-    mask = np.zeros((layout.rows, layout.active_classes))
-    mask[row] = 1.0
-    return layout.restored(mask) != 0.0
+    mask = np.zeros((layout.rows, layout.classes), dtype=bool)
+    mask[row] = True
+    return replace(layout, active=None).restored(mask)
 
 
 def _due_shape(entry: Audited) -> tuple[int, ...] | None:

@@ -179,7 +179,7 @@ def _value_message(kind: str, context: dict[str, Any], value: object, key: str, 
 
 
 def _wrong_type(kind: str, value: object, key: str) -> str:
-    expected = FIRST_LINES.get(key.partition("[")[0] if key.endswith("]") else key, _TYPES[kind])
+    expected = FIRST_LINES.get("subjects" if re.fullmatch(r"subjects\[\d+\]", key) else key, _TYPES[kind])
     if value is None:
         return f"the value is empty; expected {expected}"
     hint = number_hint(value) if isinstance(value, str) and kind in ("float_type", "int_type") else ""

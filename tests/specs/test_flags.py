@@ -74,6 +74,9 @@ def key_value(name: str, text: str) -> object:
         ("expect", "{code: BUG461, formulation: unfused}", [{"code": "BUG461", "formulation": "unfused"}]),
         ("autocast", "none", None),
         ("probes", "none", "none"),
+        ("subject", "torch:losses.py:loss", [{"torch": "losses.py:loss"}]),
+        ("subject", "numpy:mine.losses:Loss.of", [{"numpy": "mine.losses:Loss.of"}]),
+        ("subject", "{torch: losses.py:loss, kwargs: {a: 2}}", [{"torch": "losses.py:loss", "kwargs": {"a": 2}}]),
         ("weight", "1,2.5", [1, 2.5]),
         ("masked_classes", "0,3", [0, 3]),
         ("ignore_index", "-1", -1),
@@ -215,16 +218,24 @@ def test_files_of_flags_are_relative_to_the_current_folder(tmp_path: object, mon
         ({**BASE, "expect": ["SAT210"]}, "--expect 'SAT210': expect: no rule has the code 'SAT210'; did you mean"),
         (
             {**BASE, "derivatives": "2"},
-            "--derivatives '2': derivatives: this version does not audit second derivatives yet",
+            "--derivatives '2': derivatives: only subjects written in torch have a second order; add subjects:",
         ),
-        ({**BASE, "device": "cuda"}, "--device 'cuda': device: this version does not audit on 'cuda' yet"),
+        ({**BASE, "device": "tpu"}, "--device 'tpu': device: this version does not audit on 'tpu' yet"),
         (
             {**BASE, "autocast": "bfloat16"},
-            "--autocast 'bfloat16': autocast: this version does not audit bfloat16 autocast yet",
+            "--autocast 'bfloat16': autocast: only subjects written in torch run under it; add subjects:",
         ),
         (
             {**BASE, "probes": "ordinay"},
             "--probes 'ordinay': probes: 'ordinay' is not known; did you mean 'ordinary'?",
+        ),
+        (
+            {**BASE, "subject": ["losses.py:loss"]},
+            "--subject 'losses.py:loss': 'losses.py:loss' does not begin with torch",
+        ),
+        (
+            {**BASE, "subject": ["jax:losses:loss"]},
+            "--subject 'jax:losses:loss': unknown key 'jax' in subjects; there",
         ),
         ({**BASE, "upstream": "one"}, "--upstream 'one': upstream: 'one' is not known; did you mean 'ones'?"),
         (

@@ -61,7 +61,7 @@ MESSAGES = [
         SOFTMAX + "zzz: 1\n",
         [
             "4:1: unknown key 'zzz'; there are name, function, logits, targets, axis, upstream, derivatives, device, "
-            "autocast, scale, dtypes, backends, formulations, probes, expect, ignore"
+            "autocast, scale, dtypes, backends, formulations, subjects, probes, expect, ignore"
         ],
     ),
     (
@@ -72,7 +72,7 @@ MESSAGES = [
         SOFTMAX + '"\\e[31m": 1\n',
         [
             "4:1: unknown key '\\x1b[31m'; there are name, function, logits, targets, axis, upstream, derivatives, device, "
-            "autocast, scale, dtypes, backends, formulations, probes, expect, ignore"
+            "autocast, scale, dtypes, backends, formulations, subjects, probes, expect, ignore"
         ],
     ),
     (SOFTMAX + "name:\n", ["4:6: name: the value is empty; give one, or remove the key"]),
@@ -370,28 +370,23 @@ MESSAGES = [
     ),
     # what comes later
     (
-        SOFTMAX + "subjects: [{torch: losses.py:loss}]\n",
-        [
-            "4:1: subjects: this version does not audit code or ONNX files of your own yet; remove the key, and name "
-            "backends: instead"
-        ],
-    ),
-    (
-        SOFTMAX + "derivatives: 2\nautocast: bfloat16\ndevice: cuda:0\nprobes: standard\nbackends: [numpy, jax]\n",
-        [
-            "4:14: derivatives: this version does not audit second derivatives yet; write 1 or remove the key",
-            "5:11: autocast: this version does not audit bfloat16 autocast yet; remove the key, and try dtypes: bfloat16",
-            "6:9: device: this version does not audit on 'cuda:0' yet; write cpu or remove the key",
-            "8:19: backends: this version does not audit jax yet; remove it",
-        ],
+        SOFTMAX + "subjects: [{onnx: loss.onnx}]\n",
+        ["4:13: subjects: this version does not audit ONNX files yet; there are torch: and numpy: functions"],
     ),
     (
         SOFTMAX + "derivatives: 3\ndevice: tpuu\nautocast: int8\nprobes: [standrd]\n",
         [
-            "4:14: derivatives: 3 is not known; expected 1",
-            "5:9: device: 'tpuu' is not known; expected cpu",
-            "6:11: autocast: 'int8' is not nothing (null)",
+            "4:14: derivatives: 3 is not known; expected 1 or 2",
+            "5:9: device: 'tpuu' is no device; there are cpu, mps, cuda and cuda:NUMBER",
+            "6:11: autocast: 'int8' is not known; expected bfloat16 or float16",
             "7:10: probes[0]: 'standrd' is not known; did you mean 'standard'?",
+        ],
+    ),
+    (
+        SOFTMAX + "device: xpu\nbackends: [numpy, jax]\n",
+        [
+            "4:9: device: this version does not audit on 'xpu' yet; there are cpu, cuda and mps",
+            "5:19: backends: this version does not audit jax yet; remove it",
         ],
     ),
     (
