@@ -191,7 +191,7 @@ class ExpectedFinding(Strict):
 
     code: Code
     backend: Text | None = None
-    formulation: Formulation | None = None
+    formulation: Formulation | Literal["custom"] | None = None
     dtype: Dtype | None = None
     scale: Number | None = None
     subject: Text | None = None
@@ -250,7 +250,9 @@ class CaseKeys(Strict):
     dtypes: Annotated[list[Dtype], _unique(), OneOrMore()] = ["float32"]
     backends: list[str] | None = None
     formulations: Annotated[list[Formulation], _unique(), OneOrMore()] = ["fused"]
-    subjects: Annotated[list[SubjectKeys], Field(min_length=1), OneOrMore()] = Field([], description="Functions of your own.")
+    subjects: Annotated[list[SubjectKeys], Field(min_length=1), OneOrMore()] = Field(
+        [], description="Functions of your own."
+    )
     probes: Annotated[list[ProbeName], Field(json_schema_extra={"uniqueItems": True}), OneOrMore()] | None = Field(
         None, description="Inputs that are added for subjects. Absent: standard where there are any, else none."
     )

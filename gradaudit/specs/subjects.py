@@ -26,7 +26,7 @@ def build_subjects(draft: Draft) -> tuple[Subject, ...]:
     """The subjects in their order, each with a name of its own; complaints go to the draft."""
     items = draft.model.subjects
     targets = [_target(draft, item, position) for position, item in enumerate(items)]
-    names = _names(draft, items, [target for _, target in targets])
+    names = _names(draft, items, targets)
     subjects = tuple(
         _subject(draft, item, position, name, target)
         for position, (item, name, target) in enumerate(zip(items, names, targets, strict=True))
@@ -108,14 +108,16 @@ def _check_file(draft: Draft, where: str, path: Sequence[str | int]) -> None:
     draft.complain(f"subjects: there is no file {shown(where)}; looked in {searched}{hint}", *path)
 
 
-def _names(draft: Draft, items: Sequence[SubjectKeys], targets: Sequence[str]) -> list[str]:
-    """Given names, else the functions' own; the whole target where two are alike."""
-    short = [item.name or target.rpartition(":")[2] for item, target in zip(items, targets, strict=True)]
+def _names(draft: Draft, items: Sequence[SubjectKeys], targets: Sequence[tuple[str, str]]) -> list[str]:
+    """Given names, else the functions' own; where two are alike the whole targets, and if need be the frameworks."""
+    names = [item.name or target.rpartition(":")[2] for item, (_, target) in zip(items, targets, strict=True)]
     taken = set(registry.names())
-    names = [
-        target if item.name is None and (name in taken or short.count(name) > 1) else name
-        for item, target, name in zip(items, targets, short, strict=True)
-    ]
+    for longer in ([target for _, target in targets], [":".join(target) for target in targets]):
+        alike = {name for name in names if name in taken or names.count(name) > 1}
+        names = [
+            whole if item.name is None and name in alike else name
+            for item, name, whole in zip(items, names, longer, strict=True)
+        ]
     for position, (item, name) in enumerate(zip(items, names, strict=True)):
         if name in names[:position]:
             draft.complain(
