@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -12,6 +13,7 @@ from gradaudit.measurement.diagnosis import diagnose
 from gradaudit.measurement.evaluation import measure
 from gradaudit.records.evaluation import Evaluation
 from gradaudit.records.inputs import Inputs
+from gradaudit.records.location import Location
 from gradaudit.records.measurement import Breach, Exposure, MeasuredCase, NamedFault
 from gradaudit.records.subject import Subject
 from gradaudit.reference import admissible
@@ -31,10 +33,11 @@ def audited(inputs: Inputs, truth: Truth | None, subject: Subject, result: Evalu
 def concluded(
     measured: MeasuredCase, evaluations: Mapping[tuple[str, str], Sequence[Audited]], *, prove: bool = False
 ) -> MeasuredCase:
-    """`measured` with the named faults, breaches and exposures of every subject at every dtype."""
+    """`measured` with what all evaluations of each subject say at each dtype, and where the subject is defined."""
     faults: list[NamedFault] = []
     breaches: list[Breach] = []
     exposures: list[Exposure] = []
+    definitions: dict[str, Location] = {}
     case = measured.case
     for (name, dtype), entries in evaluations.items():
         subject = next(each for each in case.subjects if each.name == name)
@@ -43,7 +46,22 @@ def concluded(
         faults += second_order.faults(entries)
         breaches += contract.breaches(subject, entries)
         exposures += power.exposures(name, dtype, entries, rows, prove=prove)
-    return replace(measured, faults=tuple(faults), breaches=tuple(breaches), exposures=tuple(exposures))
+        place = _definition(entries[0].evaluation)
+        if place is not None:
+            definitions.setdefault(name, place)
+    return replace(
+        measured,
+        faults=tuple(faults),
+        breaches=tuple(breaches),
+        exposures=tuple(exposures),
+        definitions=tuple(definitions.items()),
+    )
+
+
+def _definition(result: Evaluation) -> Location | None:
+    """Where the subject is defined, as the adapter tells: `losses.py:12 in right`; None where it knows no line."""
+    found = re.match(r"(.+):([0-9]+) in ", str(result.notes.get("defined", "")))
+    return None if found is None else Location(found[1], int(found[2]))
 
 
 def _fits(truth: Truth, inputs: Inputs, result: Evaluation) -> bool:

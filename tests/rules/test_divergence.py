@@ -222,6 +222,15 @@ class TestSpecialValuesDiffer:
         assert (finding.severity, finding.probe) == ("error", None)
         assert finding.message.endswith("; 2 of 2 evaluations show it (also probe all-ignored)")
 
+    def test_a_named_fault_is_mended_before_its_special_probes(self) -> None:
+        of = case(subjects=(subject(),))
+        place = {"subject": "losses.py:f", "backend": "torch"}
+        special = measurement(key=key(**place, probe="all-ignored"), gradient=self.wrong, special_probe=True)
+        assert len(found(DIV305, special, of=of)) == 1
+        assert found(DIV305, special, named_fault("mean-denominator"), of=of) == []
+        own = measurement(key=key(**place), gradient=self.wrong)
+        assert len(found(DIV305, special, own, named_fault("mean-denominator"), of=of)) == 1
+
     @pytest.mark.parametrize(("probe", "severity"), [(None, "error"), ("out-of-range", "warning")])
     def test_what_should_have_been_refused_is_a_breach(self, probe: str | None, severity: str) -> None:
         accepted = Breach(

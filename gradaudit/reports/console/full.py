@@ -33,6 +33,10 @@ NEUTRAL = {
     "weight": None,
     "masked_classes": (),
     "ignore_index": -100,
+    "softcap": None,
+    "z_loss": 0.0,
+    "entropy_regularization": 0.0,
+    "logit_adjustment": None,
 }
 """Values at which a parameter changes nothing that a reader would look for."""
 LISTED_ENTRIES = 6

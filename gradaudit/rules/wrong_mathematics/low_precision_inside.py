@@ -93,7 +93,7 @@ RULE = Rule(
     """,
     formula="""
         rows of one formulation at falling precisions, each with its own derived tolerance, are tried in turn:
-            rounded once > row statistics in float32 > one rounding an operation > sums in 16 bits > all inside 16 bits
+            rounded once > row statistics in float32 > each operation rounded > sums in 16 bits > all in 16 bits
         fires where the claimed precision fails to explain some element and a lower one explains all (by default one
         rounding an operation is claimed, with sums in float32); a warning where it takes all that this allows
         stored statistics: error of log p grows by u_s (1 + log s);   sums in n terms: relative error up to n u_s
