@@ -82,7 +82,7 @@ def audit(
             return audit(cases, settings, progress, own)
     planned = plan(cases, settings)
     # Frameworks import themselves while the inputs and their exact results are computed here.
-    pool.warm(planned.backends)
+    pool.warm(planned.backends, planned.subjects)
     measured: dict[str, _Measured] = {}
     interrupted, done = False, 0
     try:
@@ -97,7 +97,8 @@ def audit(
     begun = [(case, measured[_identity(case)]) for case in cases if _identity(case) in measured]
     reports = tuple(_judged(case, known, settings) for case, known in begun)
     # A worker that is still importing is not waited for after an interruption.
-    return _report(reports, settings, () if interrupted else pool.states(planned.backends), interrupted=interrupted)
+    states = () if interrupted else pool.states(planned.backends, planned.subjects)
+    return _report(reports, settings, states, interrupted=interrupted)
 
 
 def worker_pool(settings: Settings) -> Pool:

@@ -50,6 +50,11 @@ class Plan:
         """The backends whose own formulations take part, each once."""
         return tuple(dict.fromkeys(name for case in self.cases for name in case.backends))
 
+    @property
+    def subjects(self) -> tuple[Subject, ...]:
+        """The users' own functions, one for each place where they are asked for."""
+        return tuple(subject for case in self.cases for subject in case.subjects)
+
     def describe(self) -> list[str]:
         """The plan in lines of text: each case, its evaluations, its probes and what they hold."""
         from gradaudit.specs.estimate import estimate, size_text
