@@ -122,6 +122,8 @@ def check(  # noqa: PLR0917 - Typer passes every option by name
     with pipeline.worker_pool(settings) as pool:
         # Frameworks take seconds to import: the likely ones begin before the specs are read.
         pool.warm(_likely_backends(paths or [], given))
+        for framework in _likely_frameworks(paths or [], given):
+            pool.subject_process(framework)
         result = _audited(_cases(paths or [], given, project), settings, pool, quiet, shown == FULL)
     # Files first: whatever becomes of the page, they hold the result.
     incomplete = _written(result, files)
@@ -150,8 +152,20 @@ def _likely_backends(paths: Sequence[str], given: Given) -> tuple[str, ...]:
     from gradaudit.records.case import DEFAULT_BACKENDS
     from gradaudit.specs.peek import peek
 
-    named = given.get("backend") or ()
-    return peek(paths, None, [named] if isinstance(named, str) else named, DEFAULT_BACKENDS)
+    if given.get("subject") and not given.get("backend"):
+        return ()
+    return peek(paths, None, _texts(given, "backend"), DEFAULT_BACKENDS)
+
+
+def _likely_frameworks(paths: Sequence[str], given: Given) -> tuple[str, ...]:
+    from gradaudit.specs.peek import peek_subjects
+
+    return peek_subjects(paths, None, _texts(given, "subject"))
+
+
+def _texts(given: Given, flag: str) -> Sequence[str]:
+    named = given.get(flag) or ()
+    return [named] if isinstance(named, str) else named
 
 
 def _audited(cases: tuple[Case, ...], settings: Settings, pool: Pool, quiet: bool, show_full: bool) -> Report:

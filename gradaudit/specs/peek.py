@@ -15,6 +15,8 @@ from gradaudit.errors import RequestError
 from gradaudit.specs import sources
 
 _NAMED = re.compile(r"\bbackends[\"']?[ ]*:[ \n]*(\[[^\]]*\]|(?:[ ]*-[ ]*[\w\"']+[ ]*(?:#.*)?\n?)+|[\w\"']+)")
+_SUBJECTS = re.compile(r"\bsubjects[\"']?[ ]*:")
+_FRAMEWORK = re.compile(r"\b(torch|numpy)[\"']?[ ]*:[ ]*[\"']?[\w./\\ -]+:")
 _WORD = re.compile(r"\w+")
 
 
@@ -31,16 +33,31 @@ def peek(
     """
     if backend_flags:
         return _among(",".join(backend_flags), known)
+    wanted: set[str] = set()
+    for text in _texts(paths, stdin_text):
+        named = " ".join(_NAMED.findall(text))
+        # Beside subjects no backend is meant unless it is named.
+        wanted.update(_among(named, known) if named or _SUBJECTS.search(text) else known)
+    return tuple(name for name in known if name in wanted)
+
+
+def peek_subjects(
+    paths: Sequence[str | os.PathLike[str]],
+    stdin_text: str | bytes | None = None,
+    subject_flags: Sequence[str] = (),
+) -> tuple[str, ...]:
+    """The frameworks in which the users' own functions of the specs, or of `--subject`, seem to be written."""
+    texts = [*(text for text in _texts(paths, stdin_text) if _SUBJECTS.search(text)), *subject_flags]
+    return tuple(dict.fromkeys(name for text in texts for name in _FRAMEWORK.findall(text)))
+
+
+def _texts(paths: Sequence[str | os.PathLike[str]], stdin_text: str | bytes | None) -> list[str]:
+    """The texts of the specs; an empty one where there are none, and nothing where they cannot be read."""
     try:
         files = sources.files(paths) if paths else []
-        texts = [_text(stdin_text or "" if path == "-" else sources.read_bytes(path)) for path in files]
+        return [_text(stdin_text or "" if path == "-" else sources.read_bytes(path)) for path in files] or [""]
     except RequestError:
-        return ()
-    wanted: set[str] = set()
-    for text in texts or [""]:
-        named = " ".join(_NAMED.findall(text))
-        wanted.update(_among(named, known) if named else known)
-    return tuple(name for name in known if name in wanted)
+        return []
 
 
 def _text(source: str | bytes) -> str:

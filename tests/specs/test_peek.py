@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gradaudit.specs.peek import peek
+from gradaudit.specs.peek import peek, peek_subjects
 
 ALL = ("numpy", "torch", "onnxruntime")
 
@@ -24,6 +24,8 @@ ALL = ("numpy", "torch", "onnxruntime")
         ('{"backends": ["torch"]}', ("torch",)),
         ("cases:\n- backends: torch\n- backends: numpy\n", ("numpy", "torch")),
         ("backends: [jax]\n", ()),
+        ("subjects:\n- torch: losses.py:f\n", ()),
+        ("subjects:\n- torch: losses.py:f\nbackends: numpy\n", ("numpy",)),
     ],
 )
 def test_the_backends_of_a_text(text: str, backends: tuple[str, ...]) -> None:
@@ -43,3 +45,16 @@ def test_files_add_up_and_what_cannot_be_read_is_left_to_the_loader(tmp_path: Pa
     assert peek([tmp_path / "absent.yaml"]) == ()
     (tmp_path / "c.yaml").write_bytes(b"\xff\xfe backends: onnxruntime")
     assert peek([tmp_path]) == ALL
+
+
+@pytest.mark.parametrize(
+    ("text", "frameworks"),
+    [
+        ("version: 1\nbackends: torch\n", ()),
+        ("subjects:\n- torch: losses.py:f\n- numpy: ../a b/losses.py:f\n- torch: x:y\n", ("torch", "numpy")),
+        ("subjects: [{'numpy': 'losses:f'}]\n", ("numpy",)),
+    ],
+)
+def test_the_frameworks_of_subjects(text: str, frameworks: tuple[str, ...]) -> None:
+    assert peek_subjects(["-"], text) == frameworks
+    assert peek_subjects([], None, ["torch:losses.py:f"]) == ("torch",)
