@@ -157,6 +157,26 @@ class Breach:
 
 
 @dataclass(frozen=True, slots=True)
+class SelfConsistency:
+    """What a subject's gradient says beside the differences of its own values (`function: self`).
+
+    `verdict` is "agrees", "wrong", "kink" (a point without a derivative, the gradient between the one-sided ones),
+    "too_noisy" (the difference cannot tell the gradient from 0) or "not_tried"; `statement` says so with the numbers.
+    `error` is the estimated error of the differences relative to the largest of them, `mismatch` the largest
+    difference from the gradient on the same scale, `directions` how many were tried, `dtype` what the values were
+    computed in.
+    """
+
+    key: EvaluationKey
+    verdict: str
+    statement: str
+    directions: int
+    dtype: str
+    error: float
+    mismatch: float
+
+
+@dataclass(frozen=True, slots=True)
 class Exposure:
     """Which fault classes the inputs of a subject at one dtype could expose, by planting each of them.
 
@@ -240,4 +260,5 @@ class MeasuredCase:
     faults: tuple[NamedFault, ...] = ()
     breaches: tuple[Breach, ...] = ()
     exposures: tuple[Exposure, ...] = ()
+    self_consistency: tuple[SelfConsistency, ...] = ()
     definitions: tuple[tuple[str, Location], ...] = ()

@@ -61,7 +61,7 @@ def evaluate(request: Request, arrays: dict[str, Any]) -> dict[str, Any]:
     try:
         function, found = subject(request)
         fed = given(request, arrays)
-        results = [_called(function, request, head) for head in _heads(request, fed)]
+        results = [called(function, request, head) for head in _heads(request, fed)]
         user_code.refuse_forks()
     except BaseException as error:
         user_code.mark(error, function)
@@ -96,7 +96,7 @@ def experiment(request: Request, arrays: dict[str, Any]) -> dict[str, Any]:
 
     def call(name: str, inputs: dict[str, Array], **changes: Any) -> None:
         try:
-            result = _called(function, dict(request, **changes), inputs)
+            result = called(function, dict(request, **changes), inputs)
         except Exception as error:
             place = user_code.place_of_failure(error, found)
             raised[name] = "%s: %s: %s" % (place, type(error).__name__, str(error)[:500])
@@ -117,6 +117,10 @@ def experiment(request: Request, arrays: dict[str, Any]) -> dict[str, Any]:
         call("strided", fed, layout="strided")
     if fed["upstream"].size > 1 and bool((fed["upstream"] == fed["upstream"].reshape(-1)[0]).all()):
         call("expanded", fed, upstream_layout="expanded")
+    if request["function"] == "self" and not request["per_output"]:
+        alone, note = _sibling("self_consistency").of_numpy(request, arrays, sys.modules[__name__])
+        kept.update(alone)
+        notes.update(note)
     return {
         "experiments": {name: _encoded(array) for name, array in kept.items()},
         "notes": dict(notes, process=_sibling("process_state").changes()),
@@ -137,7 +141,7 @@ def subject(request: Request) -> Any:
 
 def given(request: Request, arrays: dict[str, Array]) -> dict[str, Array]:
     """The arrays in their dtypes; class indices as one-hot rows where the subject wants those."""
-    dtype = _dtype(request["dtype"])
+    dtype = dtype_of(request["dtype"])
     decoded = {
         name: array.view(dtype) if array.dtype == "uint16" else array
         for name, array in arrays.items()
@@ -151,7 +155,8 @@ def given(request: Request, arrays: dict[str, Array]) -> dict[str, Array]:
     return decoded
 
 
-def _called(function: Any, request: Request, arrays: dict[str, Array]) -> Any:
+def called(function: Any, request: Request, arrays: dict[str, Array]) -> Any:
+    """One call, from the same state of the random generators."""
     user_code.settle(request["seed"])
     runs = _sibling("numpy_runs")
     return runs.called(function, runs.feed(request, arrays))
@@ -226,11 +231,12 @@ def _keyword(value: Any, dtype: str) -> Any:
     import numpy as np
 
     if isinstance(value, dict) and set(value) == {"tensor"}:
-        return np.asarray(value["tensor"], np.float64).astype(_dtype(dtype))
+        return np.asarray(value["tensor"], np.float64).astype(dtype_of(dtype))
     return value
 
 
-def _dtype(name: str) -> Any:
+def dtype_of(name: str) -> Any:
+    """NumPy's dtype of a name; bfloat16 is that of ml_dtypes."""
     import numpy as np
 
     if name != "bfloat16":

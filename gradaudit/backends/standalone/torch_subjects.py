@@ -108,8 +108,14 @@ def experiment(request: Request, arrays: dict[str, Any]) -> dict[str, Any]:
         user_code.mark(error, function)
         raise
     encoded = _sibling("torch_adapter").encoded
+    kept = {name: encoded(tensor.cpu()) for name, tensor in shown.arrays.items()}
+    if request["function"] == "self" and not request["per_output"]:
+        own = sys.modules[__name__]
+        found_alone, note = _sibling("self_consistency").of_torch(request, arrays, own, modules.runs)
+        kept.update({name: (array, "float64") for name, array in found_alone.items()})
+        shown.notes.update(note)
     return {
-        "experiments": {name: encoded(tensor.cpu()) for name, tensor in shown.arrays.items()},
+        "experiments": kept,
         "notes": dict(shown.notes, process=_sibling("process_state").changes()),
         "seconds": time.perf_counter() - start,
     }
