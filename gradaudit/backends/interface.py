@@ -12,6 +12,23 @@ probabilities of the logits' shape) and, if the classes have weights, "weight". 
 its bits in uint16. With `per_output` it returns "jacobian", of the shape [outputs of a row, *logits.shape], one
 cotangent for each output of a row: as many as classes for softmax and log_softmax, else one.
 
+Users' own functions are run by another file, `Backend.subjects`, in a worker of their own. Its requests have beside
+the keys above
+
+    {"subject": {"name", "target": "losses.py:loss", "folders": [...], "kwargs": {...}, "factory": false,
+                 "targets": "as_given", "autocast": null, "device": "cpu"}   ("live": the callable, in process)
+     "output_shape": [...], "outputs_of_a_row": 1, "layout": "contiguous", "upstream_layout": "contiguous",
+     "derivatives": 1, "seed": 0, "timeout": 60.0}
+
+`evaluate` returns what the function returned, in whatever shape: "output" and "gradient" (or "jacobian") where there
+are any, and "notes": where the function is "defined", what it "returned" in words, why that is "unusable" (empty
+where it is not), what was "mutated" ("forward: logits"), what of the "process" was changed (predicates), and, of
+NumPy, what is "written_by_hand". A second request, "experiment", for the same arrays has it run in other ways. The
+arrays it returns are experiments, named in `standalone/torch_experiments.py` ("again.output", "doubled.gradient");
+its notes are those of the process, what was "raised" by which experiment, the "perturbed_row", the backwards that are
+"written_by_hand", and for the second order whether there is "a graph", "no path", "no graph" or it was "refused". The
+host adds "experiments_failed" ({"kind", "message"}) where the worker did not survive them.
+
 An object of class :class:`Backend` is registered under the entry-point group `gradaudit.backends`.
 """
 

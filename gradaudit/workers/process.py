@@ -124,7 +124,7 @@ class BackendProcess:
                 if isinstance(result, EvaluationFailure):
                     return result
                 self._tainted = self._tainted or bool(result.notes.get("process"))
-                return self._experimented(result, request, folder) if experiments else result
+                return self._experimented(subject, result, request, folder) if experiments else result
             except BrokenWorkerError as error:
                 message = str(error) if subject is None else ending.of_subject(subject, str(error), error.output)
                 return EvaluationFailure(key, error.kind, message, error.output[-DETAIL_CHARACTERS:])
@@ -134,14 +134,17 @@ class BackendProcess:
                 if folder is not None:
                     run_folder.remove(folder)
 
-    def _experimented(self, result: Evaluation, request: dict[str, object], folder: Path) -> Evaluation:
+    def _experimented(
+        self, subject: Subject, result: Evaluation, request: dict[str, object], folder: Path
+    ) -> Evaluation:
         from gradaudit.workers import responses
 
         assert self._channel is not None
         try:
             response, _ = self._channel.exchange({**request, "request": "experiment"}, self._settings.timeout)
         except BrokenWorkerError as error:
-            return responses.without_experiments(result, error.kind, str(error))
+            message = ending.of_subject(subject, str(error), error.output)
+            return responses.without_experiments(result, error.kind, message)
         return responses.experiments(result, response, folder)
 
     def _make_way(self, subject: Subject) -> None:

@@ -189,7 +189,13 @@ def _cap_address_space(extra: int) -> None:
 def _evaluate(adapter: Any, request: dict[str, Any]) -> dict[str, Any]:
     arrays = {name: _load(path) for name, path in request["arrays"].items() if path is not None}
     ask = adapter.evaluate if request["request"] == "evaluate" else adapter.experiment
-    result = ask(request, arrays)
+    if request.get("timeout"):
+        # Whoever is about to be killed for taking too long says where he is.
+        faulthandler.dump_traceback_later(request["timeout"] - min(1.0, 0.1 * request["timeout"]))
+    try:
+        result = ask(request, arrays)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
     found = {name: result[name] for name in ("output", "gradient", "jacobian") if name in result}
     found.update(result.get("experiments", {}))
     stored = {}
