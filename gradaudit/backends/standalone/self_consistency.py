@@ -64,7 +64,8 @@ def run(request: Request, make: Callable[[str], Differentiable]) -> Any:
             continue
         budget = request.get("timeout") or 0.0
         walk = _Walk(function, request["seed"], SHARE_OF_TIMEOUT * budget if budget else DEFAULT_BUDGET)
-        arrays = walk.arrays()
+        with walk.np.errstate(all="ignore"):  # a value that is no number is told by its name
+            arrays = walk.arrays()
         note = {"dtype": dtype, "upstream": function.upstream, "refused": refused, **walk.note}
         return {"self." + name: array for name, array in arrays.items()}, {"self": note}
     return {}, {"self": {"dtype": "", "refused": refused}}
@@ -136,8 +137,7 @@ class _Walk:
         np, x = self.np, self.function.x
         plus, _, above = self.function.value(np.where(self.finite, x + step, x))
         minus, _, below = self.function.value(np.where(self.finite, x - step, x))
-        with np.errstate(invalid="ignore"):
-            up, down = np.where(self.finite, above - x, 0.0), np.where(self.finite, x - below, 0.0)
+        up, down = np.where(self.finite, above - x, 0.0), np.where(self.finite, x - below, 0.0)
         return [plus, minus, float((self.gradient * up).sum()), float((self.gradient * down).sum())]
 
     def _neighbours(self) -> Array:
@@ -197,7 +197,8 @@ class _Walk:
             if not np.isfinite(unsettled).any():
                 continue
             best = int(np.nanargmin(unsettled))
-            if not (abs(slopes[best] - linear[best]) <= 4.0 * unsettled[best]):
+            around = 8.0 * float(unsettled[max(best - 1, 0) : best + 2].sum())
+            if not (abs(slopes[best] - linear[best]) <= around):
                 return float(ladder[best])
         return None
 
@@ -235,9 +236,11 @@ def of_torch(request: Request, arrays: Dict[str, Array], own: Any, runs: Any) ->
         kind = getattr(torch, dtype)
         given = {n: t.to(kind) if t.is_floating_point() else t for n, t in own.given(request, arrays).items()}
         head: List[Any] = []
+        own.settled(request["seed"])
+        state = torch.random.get_rng_state()
 
         def call(x: Any) -> Any:
-            own.settled(request["seed"])
+            torch.random.set_rng_state(state)
             fed = runs.feed(asked, dict(given, logits=x))
             return fed, runs.forward(function, asked, fed)
 
