@@ -24,14 +24,18 @@ def range_of(dtype: str) -> Format:
 
 def from_probabilities(scene: Scene, p: np.ndarray, gathered: Gathered) -> Planted | None:
     """The function on other probabilities, [rows, classes]; `gathered` adds up what was normalised together."""
-    if scene.name in OF_TARGETS:
-        return _entropy(scene, np.log(p, where=p > 0.0, out=np.full(p.shape, -np.inf)), p, gathered, scene.mass)
+    with np.errstate(divide="ignore"):
+        return _rebuilt(scene, np.log(p), p, gathered)
+
+
+def _rebuilt(scene: Scene, logarithms: np.ndarray, p: np.ndarray, gathered: Gathered) -> Planted | None:
     u = scene.cotangent
+    if scene.name in OF_TARGETS:
+        return _entropy(scene, logarithms, p, gathered, scene.mass)
     if scene.name == "softmax":
         return Planted(p, p * (u - gathered(p * u)) * scene.slope)
     if scene.name == "log_softmax":
-        with np.errstate(divide="ignore"):
-            return Planted(np.log(p), (u - p * gathered(u)) * scene.slope)
+        return Planted(logarithms, (u - p * gathered(u)) * scene.slope)
     return None
 
 
@@ -64,15 +68,19 @@ def clamped(scene: Scene) -> Planted | None:
 
 
 def low_precision(scene: Scene) -> Planted | None:
-    """Probabilities kept in bfloat16; in 16-bit types a sum of exponentials that is kept in the dtype."""
-    with np.errstate(invalid="ignore", under="ignore"):
-        w = np.exp(scene.z - scene.z.max(axis=1, keepdims=True))
-    if scene.form.precision > formats.get("float16").precision:
-        p = _stored(w / w.sum(axis=1, keepdims=True), formats.get("bfloat16"))
-    else:
-        steps = w.astype(formats.dtype(scene.dtype))
-        p = w / np.add.accumulate(steps, axis=1)[:, -1:].astype(np.float64)
-    return from_probabilities(scene, p, _row_sum)
+    """Every step kept in bfloat16; in 16-bit types a sum of exponentials that is kept in the dtype."""
+    with np.errstate(invalid="ignore", under="ignore", divide="ignore"):
+        shifted = scene.z - scene.z.max(axis=1, keepdims=True)
+        if scene.form.precision <= formats.get("float16").precision:
+            total = np.add.accumulate(np.exp(shifted).astype(formats.dtype(scene.dtype)), axis=1)[:, -1:]
+            logarithms = shifted - np.log(total.astype(np.float64))
+            return _rebuilt(scene, logarithms, np.exp(logarithms), _row_sum)
+        low = formats.get("bfloat16")
+        shifted = _stored(shifted, low)
+        weights = _stored(np.exp(shifted), low)
+        total = _stored(weights.sum(axis=1, keepdims=True), low)
+        logarithms = _stored(shifted - _stored(np.log(total), low), low)
+        return _rebuilt(scene, logarithms, _stored(weights / total, low), _row_sum)
 
 
 def _entropy(scene: Scene, logarithms: np.ndarray, p: np.ndarray, gathered: Gathered, passing: np.ndarray) -> Planted:
@@ -84,8 +92,8 @@ def _entropy(scene: Scene, logarithms: np.ndarray, p: np.ndarray, gathered: Gath
 def _losses(scene: Scene, logarithms: np.ndarray, mass: np.ndarray) -> np.ndarray:
     """The exact losses, moved by what the log-probabilities moved; 0 log 0 is 0."""
     carries = mass != 0.0
-    with np.errstate(invalid="ignore", divide="ignore"):
-        moved = np.where(carries, mass * (np.log(scene.p) - logarithms), 0.0).sum(axis=1, keepdims=True)
+    with np.errstate(invalid="ignore"):
+        moved = np.where(carries, mass * (scene.log_p - logarithms), 0.0).sum(axis=1, keepdims=True)
     return scene.reduced(scene.row_outputs + moved)
 
 

@@ -149,7 +149,7 @@ def _partition_local(scene: Scene) -> Planted | None:
 
 def _wrong_axis(scene: Scene) -> Planted | None:
     """Softmax along the rows."""
-    if scene.rows < 2:
+    if scene.single:
         return None
     down = np.where(np.isfinite(scene.z), softmax(scene.z, axis=0), 0.0)
     return kernels.from_probabilities(scene, down, lambda values: values.sum(axis=0, keepdims=True))

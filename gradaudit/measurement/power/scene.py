@@ -108,6 +108,13 @@ class Scene:
         return softmax(self.z, axis=1)
 
     @cached_property
+    def log_p(self) -> np.ndarray:
+        """Log-probabilities [rows, classes]."""
+        with np.errstate(invalid="ignore", under="ignore"):
+            shifted = self.z - self.z.max(axis=1, keepdims=True)
+            return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))
+
+    @cached_property
     def mass(self) -> np.ndarray:
         """t [rows, classes]: the mass that the reference puts on each class."""
         mass = reference_mass(self.view)

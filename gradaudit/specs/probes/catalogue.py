@@ -23,7 +23,7 @@ class Probe:
     """One probe.
 
     `change` turns an ordinary sketch of `rows` x `classes` (None: the standard ones) into the probe; `applies` tells
-    for which cases it exists, and `standard` whether it is among those that are added by themselves.
+    for which cases it exists.
     """
 
     name: str
@@ -32,7 +32,6 @@ class Probe:
     applies: Callable[[Setting], bool]
     rows: int | None = None
     classes: Callable[[str], int] | None = None
-    standard: bool = True
 
 
 def _always(_: Setting) -> bool:
@@ -62,7 +61,6 @@ def _length(classes: int) -> Probe:
         _unchanged,
         _free,
         classes=_width(classes),
-        standard=classes in (1, 2, 3, 16, 17),
     )
 
 
@@ -135,7 +133,7 @@ _BY_NAME = {probe.name: probe for probe in PROBES}
 def names(case: Case) -> tuple[str, ...]:
     """The standard probes of a case, cheap and telling ones first."""
     setting = Setting(case)
-    return tuple(probe.name for probe in PROBES if probe.standard and _exists(probe, setting, case.dtypes))
+    return tuple(probe.name for probe in PROBES if _exists(probe, setting, case.dtypes))
 
 
 def summary(name: str) -> str:
