@@ -3,7 +3,7 @@ import pytest
 from gradaudit.records.measurement import Breach
 from gradaudit.rules import registry
 from gradaudit.rules.interface import Rule
-from tests.rules.records import case, found, key, subject
+from tests.rules.records import case, found, key, named_fault, subject
 
 RULES = [rule for rule in registry.rules() if rule.code.startswith("CON")]
 LOSSES = case("cross_entropy", subjects=(subject(),))
@@ -22,3 +22,11 @@ def test_a_breach_is_an_error_of_its_own_name(rule: Rule) -> None:
 def test_silent_where_there_is_none(rule: Rule) -> None:
     assert found(rule, of=LOSSES) == []
     assert found(rule, Breach("another", key(**OF_SUBJECT), "it is another", ()), of=LOSSES) == []
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.code)
+@pytest.mark.parametrize("fault", ["wrong-axis", "undiagnosed", "detached-path"])
+def test_what_a_named_fault_comes_down_to_is_not_told_twice(rule: Rule, fault: str) -> None:
+    findings = found(rule, Breach(rule.name, key(**OF_SUBJECT), "it is", ()), named_fault(fault), of=LOSSES)
+    follows = rule.code in {"CON503", "CON507"} and fault == "wrong-axis"
+    assert len(findings) == (0 if follows else 1)

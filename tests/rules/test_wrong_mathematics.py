@@ -94,6 +94,21 @@ class TestNamedFaults:
         assert (finding.severity, finding.subject, finding.probe) == ("error", "losses.py:f", "ignored-rows")
         assert finding.evidence["rows"] == 7
 
+    def test_several_ways_of_one_fault_are_one_finding(self, rule: Rule) -> None:
+        first = named_fault(rule.name, alternatives=(("another denominator", "ignored-rows"),), advice="")
+        second = named_fault(rule.name, statement="the rows are counted twice")
+        (finding,) = found(rule, first, second, of=LOSSES)
+        assert finding.message.endswith(
+            "2 ignored rows; or: another denominator (probe ignored-rows would tell them apart); or: the rows are "
+            "counted twice (no probe tells them apart)"
+        )
+
+    def test_says_that_the_backward_alone_is_wrong(self, rule: Rule) -> None:
+        alone = Breach("forward-and-backward-disagree", key(**OF_SUBJECT), "the fault stands in losses.py:13", ())
+        (finding,) = found(rule, named_fault(rule.name), alone, of=LOSSES)
+        if rule.name != "detached-path":
+            assert finding.message.endswith("not -100; the fault stands in losses.py:13")
+
     def test_speaks_of_its_own_fault_alone(self, rule: Rule) -> None:
         others = [named_fault(other.name) for other in NAMED if other is not rule]
         assert found(rule, *others, of=LOSSES) == []

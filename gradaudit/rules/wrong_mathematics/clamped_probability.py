@@ -35,9 +35,10 @@ RULE = Rule(
     fires="""
         version: 1
         name: a confident mistake
-        function: cross_entropy
+        function: {name: cross_entropy, reduction: none}
         logits: [[25.0, 0.0, 1.0], [0.5, 1.0, -1.0], [2.0, 0.0, 0.5]]
         targets: [1, 0, 2]
+        probes: none
         subjects:
           - torch: losses.py:loss
     """,
@@ -54,13 +55,13 @@ RULE = Rule(
 
         def loss(logits, targets):
             p = torch.softmax(logits, 1).clamp(1e-7, 1 - 1e-7)
-            return F.nll_loss(torch.log(p), targets)
+            return F.nll_loss(torch.log(p), targets, reduction="none")
     """,
     silent_code="""
         import torch.nn.functional as F
 
 
         def loss(logits, targets):
-            return F.nll_loss(F.log_softmax(logits, 1), targets)
+            return F.nll_loss(F.log_softmax(logits, 1), targets, reduction="none")
     """,
 )

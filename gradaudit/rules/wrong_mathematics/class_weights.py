@@ -37,6 +37,7 @@ RULE = Rule(
         function: {name: cross_entropy, weight: [0.5, 2.0, 1.25, 0.75]}
         logits: {random: {distribution: normal, shape: [7, 4], scale: 2.0, seed: 1}}
         targets: {random: {seed: 2}}
+        probes: none
         subjects:
           - torch: losses.py:loss
     """,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from gradaudit.records.evaluation import EvaluationKey
@@ -13,21 +13,35 @@ from gradaudit.rules.interface import Rule
 from gradaudit.rules.statement import about_evaluation
 from gradaudit.rules.wording import label, number, one_line
 
+BACKWARD_ALONE = "forward-and-backward-disagree"
+CONSEQUENCES = frozenset({BACKWARD_ALONE, "rows-not-independent"})
+"""Breaches that a fault of the mathematics brings with it."""
+
 OF_FORMULATION = {"unfused": "unfused-logarithm", "unshifted": "missing-max-shift"}
 """The fault that a formulation has by its nature."""
 
 
 def named(rule: Rule, measured: MeasuredCase) -> Iterator[Finding]:
-    """One finding for each subject and dtype whose evaluations the rule's fault explains."""
+    """One finding for each subject and dtype whose evaluations the rule's fault explains, in one way or in several."""
+    found: dict[tuple[str, str, str], list[NamedFault]] = {}
     for fault in measured.faults:
         if fault.fault == rule.name:
-            yield about_evaluation(rule, measured, fault.key, _statement(measured, fault), dict(fault.evidence))
+            key = fault.key
+            found.setdefault((key.subject, key.backend, key.dtype), []).append(fault)
+    for faults in found.values():
+        first = faults[0]
+        yield about_evaluation(rule, measured, first.key, _statement(measured, faults), dict(first.evidence))
 
 
 def broken(rule: Rule, measured: MeasuredCase) -> Iterator[Finding]:
-    """One finding for each breach of a function's contract that goes by the rule's name."""
+    """One finding for each breach of a function's contract that goes by the rule's name.
+
+    None where it is what a named fault comes down to: rows that reach into one another through a wrong axis, a
+    backward that is not that of its forward.
+    """
     for breach in measured.breaches:
-        if breach.fault == rule.name:
+        follows = breach.fault in CONSEQUENCES and named_faults(measured, breach.key)
+        if breach.fault == rule.name and not follows:
             message = f"{_who(measured, breach.key)}: {one_line(breach.statement)}"
             yield about_evaluation(rule, measured, breach.key, message, dict(breach.evidence))
 
@@ -58,12 +72,21 @@ def _diagnosis(rule: Rule, measurement: Measurement) -> Diagnosis | None:
     return next((each for each in measurement.diagnoses if each.fault == rule.name), None)
 
 
-def _statement(measured: MeasuredCase, fault: NamedFault) -> str:
-    parts = [f"{_who(measured, fault.key)}: {one_line(fault.statement)}"]
-    parts += [one_line(fault.advice)] if fault.advice else []
-    for other, probe in fault.alternatives:
+def _statement(measured: MeasuredCase, faults: Sequence[NamedFault]) -> str:
+    """What was found, what to do, and where it stands; then what else it may be, with what would tell them apart."""
+    first = faults[0]
+    parts = [f"{_who(measured, first.key)}: {one_line(first.statement)}"]
+    parts += [one_line(first.advice)] if first.advice else []
+    parts += [
+        one_line(breach.statement)
+        for breach in measured.breaches
+        if breach.fault == BACKWARD_ALONE and first in named_faults(measured, breach.key)
+    ]
+    others = {one_line(other): probe for fault in faults for other, probe in fault.alternatives}
+    others |= {one_line(fault.statement): others.get(one_line(fault.statement), "") for fault in faults[1:]}
+    for other, probe in others.items():
         apart = f"probe {one_line(probe)} would tell them apart" if probe else "no probe tells them apart"
-        parts.append(f"or: {one_line(other)} ({apart})")
+        parts.append(f"or: {other} ({apart})")
     return "; ".join(parts)
 
 

@@ -40,6 +40,7 @@ RULE = Rule(
         function: {name: cross_entropy, temperature: 2.0}
         logits: {random: {distribution: normal, shape: [7, 11], scale: 2.0, seed: 1}}
         targets: {random: {seed: 2}}
+        probes: none
         subjects:
           - torch: losses.py:loss
     """,

@@ -39,9 +39,10 @@ RULE = Rule(
     fires="""
         version: 1
         name: two ranks hold all classes and add up all the same
-        function: cross_entropy
+        function: {name: cross_entropy, reduction: none}
         logits: {random: {distribution: normal, shape: [7, 11], scale: 2.0, seed: 1}}
         targets: {random: {seed: 2}}
+        probes: none
         subjects:
           - torch: losses.py:loss
     """,
@@ -60,7 +61,7 @@ RULE = Rule(
             top = logits.detach().max(1, keepdim=True).values
             total = sum(torch.exp(part - top).sum(1) for part in (here, elsewhere))
             at_target = (logits - top).gather(1, targets[:, None])[:, 0]
-            return (torch.log(total) - at_target).mean()
+            return torch.log(total) - at_target
     """,
     silent_code="""
         import torch
@@ -71,6 +72,6 @@ RULE = Rule(
             top = logits.detach().max(1, keepdim=True).values
             total = sum(torch.exp(part - top).sum(1) for part in ranks)
             at_target = (logits - top).gather(1, targets[:, None])[:, 0]
-            return (torch.log(total) - at_target).mean()
+            return torch.log(total) - at_target
     """,
 )

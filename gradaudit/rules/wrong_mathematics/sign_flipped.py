@@ -35,6 +35,7 @@ RULE = Rule(
         function: cross_entropy
         logits: {random: {distribution: normal, shape: [7, 11], scale: 2.0, seed: 1}}
         targets: {random: {seed: 2}}
+        probes: none
         subjects:
           - torch: losses.py:loss
     """,

@@ -40,6 +40,7 @@ RULE = Rule(
         function: softmax
         logits: {random: {distribution: normal, shape: [7, 11], scale: 2.0, seed: 1}}
         upstream: random
+        probes: none
         subjects:
           - torch: losses.py:activation
     """,
