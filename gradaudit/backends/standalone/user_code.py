@@ -85,7 +85,7 @@ def bound(found: Any, kwargs: dict[str, Any], factory: bool) -> Any:
     elif kwargs:
         found = functools.partial(found, **kwargs)
     if not callable(found):
-        raise UnusableSubjectError("%r is a %s, which cannot be called" % (name_of(found), type(found).__name__))
+        raise UnusableSubjectError("it cannot be called: %.60r is of type %s" % (found, type(found).__name__))
     return found
 
 

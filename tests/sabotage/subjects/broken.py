@@ -1,0 +1,3 @@
+"""A module whose import fails."""
+
+reciprocal = 1 / 0
