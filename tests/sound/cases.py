@@ -56,11 +56,12 @@ def strata() -> Iterator[Stratum]:
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
-    """A case: `loss` is called with logits and targets (None for activations)."""
+    """A case: `loss` is called with logits and targets (None for activations); `style` is how it is spelled."""
 
     name: str
     inputs: Inputs
     loss: losses.Loss
+    style: Style | None = None
 
 
 def draw(seed: int, stratum: Stratum) -> Drawn:
@@ -87,7 +88,7 @@ def draw(seed: int, stratum: Stratum) -> Drawn:
     }
     weight = None if meaning.weight is None else np.array(meaning.weight).astype(logits.dtype)
     inputs = _inputs(stratum, parameters, logits, targets, _upstream(generator, stratum, rows), weight)
-    return Drawn(f"{style.name}; {meaning}"[:400], inputs, losses.build(meaning, style))
+    return Drawn(f"{style.name}; {meaning}"[:400], inputs, losses.build(meaning, style), style)
 
 
 def _activation(generator: np.random.Generator, stratum: Stratum, rows: int, n: int) -> Drawn:

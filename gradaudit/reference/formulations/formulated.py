@@ -40,6 +40,11 @@ class Formulation:
     softmax_by_log: bool = False
 
     @property
+    def by_log(self) -> bool:
+        """Whether a softmax may be the exponential of a log-softmax, which is the coarser way."""
+        return self.softmax_by_log or self.looser
+
+    @property
     def looser(self) -> bool:
         """Whether digits are lost that the shifted formulation keeps."""
         return self.normaliser != "shifted" or self.shift is not None
@@ -105,9 +110,7 @@ class Formulated(BallAlgebra):
 
     def softmax(self, z: Ball) -> Ball:
         """exp(z_j) / sum_k exp(z_k)."""
-        if self.formulation.softmax_by_log or self.formulation.normaliser != "shifted":
-            return self.probabilities(z)
-        return self.charged(super().softmax(self._inner(z)), 2)
+        return self.probabilities(z) if self.formulation.by_log else self.charged(super().softmax(z), 2)
 
     def probabilities(self, z: Ball) -> Ball:
         """softmax as a backward forms it: of the quotient and exp of the log-softmax the coarser."""
@@ -155,7 +158,7 @@ class Formulated(BallAlgebra):
 
     def softmax_vjp(self, z: Ball, g: Ball) -> Ball:
         """p_j (g_j - sum_k p_k g_k)."""
-        p, by_log = self.softmax(z), self.formulation.softmax_by_log or self.formulation.normaliser != "shifted"
+        p, by_log = self.softmax(z), self.formulation.by_log
         size = p.mid * (np.abs(g.mid) + np.asarray(g.rad))
         total = size.sum(axis=-1, keepdims=True)
         result = log_softmax_vjp(self, self.probabilities(z), p * g) if by_log else softmax_vjp(self, p, g)
