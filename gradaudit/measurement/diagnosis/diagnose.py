@@ -1,0 +1,65 @@
+"""All evaluations of a subject at one dtype -> the faults that explain them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gradaudit.measurement.audited import Audited
+from gradaudit.measurement.diagnosis import naming, partial, ranges
+from gradaudit.measurement.diagnosis.fitted import fitted
+from gradaudit.measurement.diagnosis.readings import Evidence
+from gradaudit.measurement.diagnosis.search import catalogue, explanations
+from gradaudit.measurement.diagnosis.view import View
+from gradaudit.records.measurement import NamedFault
+from gradaudit.reference.ladder import ToleranceRow
+
+LARGEST = 1 << 21
+"""Logits of an evaluation that models are tried on; larger ones are measured like all others, and left to their peers."""
+
+
+def diagnose(
+    subject_name: str, dtype: str, audited: Sequence[Audited], rows: Sequence[ToleranceRow]
+) -> tuple[NamedFault, ...]:
+    """The faults of one subject at one dtype; empty where nothing is wrong.
+
+    `rows` are the admissible formulations at the declared precision (and weaker ones, which are left alone here).
+    What special values show is a matter of policy and neither asks for a fault nor refutes one.
+    """
+    views = _views(audited)
+    wrong = [view for view in views if not (view.output_right and view.gradient_right)]
+    misshapen = partial.shapes(audited)
+    if not wrong:
+        return misshapen
+    beyond_range = ranges.named(wrong)
+    finite = [view for view in views if view.finite]
+    if beyond_range and all(ranges.explained(view) for view in wrong):
+        return (*misshapen, *beyond_range)
+    open_to_models = [view for view in finite if not ranges.explained(view)]
+    if any(not (view.output_right and view.gradient_right) for view in open_to_models):
+        evidence = Evidence(open_to_models, _row(rows))
+        found = explanations(evidence, catalogue(evidence.views[0])) or fitted(evidence)
+        if found:
+            return (*misshapen, *beyond_range, *naming.named_faults(found, evidence))
+    low = ranges.low_precision(wrong)
+    if low:
+        return (*misshapen, *beyond_range, *low)
+    return (*misshapen, *beyond_range, *partial.undiagnosed(wrong, Evidence(open_to_models, _row(rows))))
+
+
+def _views(audited: Sequence[Audited]) -> list[View]:
+    """The evaluations that a fault has to explain."""
+    found = []
+    for entry in audited:
+        if entry.truth is None or entry.measurement is None or entry.inputs.special or entry.inputs.expects_error:
+            continue
+        if entry.inputs.logits.size > LARGEST or entry.inputs.reading != "logits":
+            continue
+        found.append(View(entry.truth, entry.measurement.profile, entry))
+    return found
+
+
+def _row(rows: Sequence[ToleranceRow]) -> ToleranceRow:
+    """The row that the reference's own scales are judged by: of the declared precision, without lost digits."""
+    sound = [row for row in rows if not row.weaker]
+    plain = [row for row in sound if not row.looser]
+    return (plain or sound or list(rows))[-1]

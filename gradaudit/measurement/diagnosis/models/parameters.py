@@ -1,0 +1,211 @@
+"""The function's other parameters: dropped, doubled, inverted, of the wrong sign; and the terms they weigh, detached."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from gradaudit.functions.rows import Targets
+from gradaudit.measurement.diagnosis.models.variation import (
+    M,
+    V,
+    Variation,
+    adjusted,
+    capped,
+    picked,
+    scaled,
+)
+from gradaudit.measurement.diagnosis.view import View
+
+DONE_ELSEWHERE = {"temperature", "logit_scale", "label_smoothing", "softcap", "weight", "ignore_index"}
+TERM, FACTOR, DETACHED = "reduction-factor", "logit-transform-factor", "detached-path"
+OF_LOGITS = {"scale", "margin", "cap", "logit_adjustment"}
+"""Parameters of a transform of the logits; the others weigh terms of the loss."""
+
+
+def variations(view: View) -> list[Variation]:
+    """The slips that exist for the function of `view`."""
+    found: list[Variation] = []
+    for parameter in view.truth.function.parameters:
+        if parameter.name in DONE_ELSEWHERE:
+            continue
+        value = view.parameters.get(parameter.name)
+        if isinstance(value, float) and value != 0.0:
+            found += _numbers(parameter.name, value)
+        elif isinstance(value, tuple) and value and parameter.kind == "floats" and parameter.name != "logit_adjustment":
+            found += _lists(parameter.name, tuple(float(each) for each in value))
+        elif parameter.kind == "choice" and parameter.name != "reduction":
+            found += _choices(parameter.name, str(value), parameter.choices)
+    return [*found, *_adjustments(view), *_detached(view), *_caps(view)]
+
+
+def _entry(name: str, statement: str, key: str, value: object) -> Variation:
+    fault = FACTOR if key in OF_LOGITS else TERM
+    return Variation("parameters", name, fault, statement, f"use {key} as it was asked for", lambda v: {key: value})
+
+
+def _numbers(key: str, value: float) -> list[Variation]:
+    found, seen = [], [value]
+    changes: tuple[tuple[str, Callable[[float], float]], ...] = (
+        ("dropped", lambda v: 0.0),
+        ("doubled", lambda v: 2.0 * v),
+        ("halved", lambda v: v / 2.0),
+        ("negated", lambda v: -v),
+        ("replaced by 1", lambda v: 1.0),
+        ("squared", lambda v: v * v),
+        ("replaced by its square root", lambda v: math.sqrt(abs(v))),
+        ("inverted", lambda v: 1.0 / v),
+        ("too large by 1", lambda v: v + 1.0),
+        ("too small by 1", lambda v: v - 1.0),
+    )
+    for text, change in changes:
+        wrong = change(value)
+        if any(wrong == other for other in seen) or (key in {"scale", "cap"} and wrong <= 0.0):
+            continue
+        seen.append(wrong)
+        found.append(
+            _entry(f"{key} {text}", f"{key} is {text}: {wrong:g} takes the place of {value:g}", key, wrong)
+        )
+    return found
+
+
+def _lists(key: str, values: tuple[float, ...]) -> list[Variation]:
+    array = np.array(values)
+    changes: tuple[tuple[str, object], ...] = (
+        ("dropped", None),
+        ("1 - each", tuple((1.0 - array).tolist())),
+        ("squared", tuple((array * array).tolist())),
+        ("square roots", tuple(np.sqrt(np.abs(array)).tolist())),
+        ("reversed", tuple(array[::-1].tolist())),
+        ("shifted by a class", tuple(np.roll(array, 1).tolist())),
+    )
+    return [_entry(f"{key}: {text}", f"{key}, one number for each class: {text}", key, value) for text, value in changes]
+
+
+def _choices(key: str, value: str, choices: tuple[str, ...]) -> list[Variation]:
+    return [
+        _entry(f"{key} {other}", f"{key} is {other}, not {value}", key, other) for other in choices if other != value
+    ]
+
+
+# -- offsets of the logits, and caps ---------------------------------------------------------------------------------
+
+
+def _adjustments(view: View) -> list[Variation]:
+    if not isinstance(view.parameters.get("logit_adjustment"), tuple):
+        return []
+
+    def entry(name: str, statement: str, make: Callable[[M, V, View], V]) -> Variation:
+        return Variation("logits", name, FACTOR, statement, "add the adjustment of each class to its logit", make)
+
+    return [
+        entry("no adjustment", "the logit adjustment is not applied", lambda m, x, v: capped(m, scaled(m, x, v), v)),
+        entry(
+            "adjustment subtracted",
+            "the logit adjustment is subtracted, not added",
+            lambda m, x, v: adjusted(m, capped(m, scaled(m, x, v), v), v, -1.0),
+        ),
+        entry(
+            "adjustment twice",
+            "the logit adjustment is applied twice",
+            lambda m, x, v: adjusted(m, capped(m, scaled(m, x, v), v), v, 2.0),
+        ),
+    ]
+
+
+def _caps(view: View) -> list[Variation]:
+    """The function "softcap" itself."""
+    if view.function != "softcap":
+        return []
+    cap = view.number("cap", 0.0)
+
+    def entry(name: str, statement: str, make: Callable[[M, V, View], V]) -> Variation:
+        return Variation("output", name, FACTOR, statement, f"return {cap:g} * tanh(z / {cap:g})", make)
+
+    def slope_lost(m: M, z: V, view: View) -> V:
+        c = m.parameter(cap)
+        return z + m.stop_gradient(m.tanh(z / c) * c - z)
+
+    return [
+        entry("identity", "the cap is not applied", lambda m, z, v: z + m.exact(0.0)),
+        entry(
+            "z tanh(z / c)", "z * tanh(z / c) never saturates", lambda m, z, v: z * m.tanh(z / m.parameter(cap))
+        ),
+        entry("tanh(z / c)", "the factor c is missing", lambda m, z, v: m.tanh(z / m.parameter(cap))),
+        entry("c tanh(z)", "the division by c is missing", lambda m, z, v: m.tanh(z) * m.parameter(cap)),
+        entry("clip(z)", "logits are cut off instead of being capped smoothly", lambda m, z, v: m.clip(z, -cap, cap)),
+        entry("no slope", "the gradient lacks the slope 1 - tanh(z / c)^2", slope_lost),
+    ]
+
+
+# -- terms that a derivative does not reach --------------------------------------------------------------------------
+
+
+def _detached(view: View) -> list[Variation]:
+    """Factors of a loss that were taken for constants in the backward, and terms that were not differentiated."""
+    if view.function != "focal":
+        return []
+    gamma = view.number("gamma", 0.0)
+    advice = "let the derivative reach the factor (1 - p)^gamma too"
+
+    def entry(name: str, fault: str, statement: str, change: Callable[[M, V, V, V], V]) -> Variation:
+        def make(m: M, z: V, t: Targets[V], view: View) -> V | None:
+            if t.labels is None:
+                return None
+            log_p = m.log_softmax(z, t.labels)
+            loss = change(m, m.complement(z, t.labels), m.exp(log_p), log_p)
+            alpha = view.truth.parameters.all.get("alpha")
+            if isinstance(alpha, tuple):
+                loss = m.take(m.parameter(np.array([alpha], dtype=np.float64)), t.labels) * loss
+            return picked(m, m.expand(loss, m.shape(z)), t)
+
+        return Variation("loss", name, fault, statement, advice, make)
+
+    return [
+        entry(
+            "focal factor detached",
+            DETACHED,
+            "the factor (1 - p)^gamma is taken for a constant: its own derivative is missing from the gradient",
+            lambda m, r, p, log_p: -(m.stop_gradient(m.power(r, gamma)) * log_p),
+        ),
+        entry(
+            "only the focal factor",
+            DETACHED,
+            "the logarithm is taken for a constant: only the factor (1 - p)^gamma is differentiated",
+            lambda m, r, p, log_p: -(m.power(r, gamma) * m.stop_gradient(log_p)),
+        ),
+        entry(
+            "p^gamma",
+            TERM,
+            "the factor is p^gamma, which counts rows more that are right already, not (1 - p)^gamma",
+            lambda m, r, p, log_p: -(m.power(p, gamma) * log_p),
+        ),
+        entry(
+            "1 - p^gamma",
+            TERM,
+            "the factor is 1 - p^gamma, not (1 - p)^gamma",
+            lambda m, r, p, log_p: -((m.exact(1.0) - m.power(p, gamma)) * log_p),
+        ),
+        entry(
+            "gamma (1 - p)",
+            TERM,
+            "the factor is gamma (1 - p), not (1 - p)^gamma",
+            lambda m, r, p, log_p: -(m.parameter(gamma) * r * log_p),
+        ),
+        entry(
+            "logarithm missing",
+            TERM,
+            "the logarithm is missing: the loss is -(1 - p)^gamma p",
+            lambda m, r, p, log_p: -(m.power(r, gamma) * p),
+        ),
+        entry(
+            "(1 + p)^gamma",
+            TERM,
+            "the factor is (1 + p)^gamma, not (1 - p)^gamma",
+            lambda m, r, p, log_p: -(m.power(m.exact(1.0) + p, gamma) * log_p),
+        ),
+    ]
+
+

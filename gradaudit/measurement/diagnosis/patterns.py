@@ -1,0 +1,250 @@
+"""Scales of their own for the rows: which quantity of a row multiplies its loss and its gradient by mistake."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from gradaudit.measurement.diagnosis.view import View
+
+UPSTREAM, WEIGHTS, MEANS, REDUCTION = "upstream-gradient", "class-weights", "mean-of-means", "reduction-factor"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pattern:
+    """`vector(view)` [rows] multiplies the rows, beside a constant; None where it has no meaning for a view.
+
+    `of_loss` is false where only the gradient can be concerned.
+    """
+
+    name: str
+    fault: str
+    statement: str
+    advice: str
+    vector: Callable[[View], np.ndarray | None] = field(repr=False)
+    of_loss: bool = True
+
+
+def patterns(view: View) -> list[Pattern]:
+    """The patterns that exist for the function of `view`."""
+    if view.elementwise:
+        return []
+    return [*_weights(view), *_upstreams(view), *_partitions(view), *_missing()]
+
+
+def _weights(view: View) -> list[Pattern]:
+    if view.weight is None or view.block.labels is None or view.number("label_smoothing", 0.0):
+        return []
+    advice = "multiply the loss of each row by the weight of its own label, once"
+
+    def of(change: Callable[[np.ndarray, np.ndarray, View], np.ndarray]) -> Callable[[View], np.ndarray | None]:
+        def vector(view: View) -> np.ndarray | None:
+            weight, labels = view.weight, view.block.labels
+            assert weight is not None
+            assert labels is not None
+            own = weight[labels]
+            with np.errstate(divide="ignore", invalid="ignore"):
+                changed = change(weight, labels, view) / own
+            return None if not np.isfinite(changed).all() else changed
+
+        return vector
+
+    return [
+        Pattern(
+            "w_y missing",
+            WEIGHTS,
+            "the class weights have no effect on the rows: each is the reference divided by its label's weight",
+            advice,
+            of(lambda w, y, v: np.ones(len(y))),
+        ),
+        Pattern("w_y twice", WEIGHTS, "the class weights are applied twice", advice, of(lambda w, y, v: w[y] ** 2)),
+        Pattern(
+            "sqrt(w_y)", WEIGHTS, "the square roots of the class weights are applied", advice, of(lambda w, y, v: np.sqrt(w[y]))
+        ),
+        Pattern("1/w_y", WEIGHTS, "rows are divided by the weight of their label", advice, of(lambda w, y, v: 1.0 / w[y])),
+        Pattern(
+            "log(w_y)", WEIGHTS, "the logarithms of the class weights are applied", advice, of(lambda w, y, v: np.log(w[y]))
+        ),
+        Pattern(
+            "w of the row",
+            WEIGHTS,
+            "weights are picked by the number of the row, not by its label",
+            advice,
+            of(lambda w, y, v: w[np.arange(len(y)) % len(w)]),
+        ),
+        Pattern(
+            "w of the largest logit",
+            WEIGHTS,
+            "weights are picked by the largest logit of the row, not by its label",
+            advice,
+            of(lambda w, y, v: w[np.argmax(v.block.logits, axis=1)]),
+        ),
+        *(
+            Pattern(
+                f"w of class y{k:+d}",
+                WEIGHTS,
+                f"weights are picked at class y{k:+d}, not at the label",
+                advice,
+                of(lambda w, y, v, k=k: w[(y + k) % len(w)]),  # type: ignore[misc]
+            )
+            for k in (1, -1)
+        ),
+        Pattern(
+            "w from the other end",
+            WEIGHTS,
+            "weights are picked from the other end of the classes",
+            advice,
+            of(lambda w, y, v: w[len(w) - 1 - y]),
+        ),
+        Pattern(
+            "1 + w_y", WEIGHTS, "rows are multiplied by 1 + the weight of their label", advice, of(lambda w, y, v: 1.0 + w[y])
+        ),
+        Pattern(
+            "softmax of the weights",
+            WEIGHTS,
+            "the weights go through an exponential before they are used",
+            advice,
+            of(lambda w, y, v: np.exp(w[y])),
+        ),
+    ]
+
+
+def _upstreams(view: View) -> list[Pattern]:
+    if view.truth.reduced:
+        return []
+    advice = "multiply the gradient of row i by entry i of the upstream gradient"
+
+    def of(change: Callable[[np.ndarray], np.ndarray]) -> Callable[[View], np.ndarray | None]:
+        def vector(view: View) -> np.ndarray | None:
+            own = np.broadcast_to(view.upstream, (view.rows, 1)).ravel()
+            with np.errstate(divide="ignore", invalid="ignore"):
+                changed = change(own) / own
+            return None if not np.isfinite(changed).all() else changed
+
+        return vector
+
+    def entry(name: str, statement: str, change: Callable[[np.ndarray], np.ndarray]) -> Pattern:
+        return Pattern(name, UPSTREAM, statement, advice, of(change), of_loss=False)
+
+    return [
+        entry(
+            "one u for all",
+            "every row has the same multiplier: its own entry of the upstream gradient is not used",
+            np.ones_like,
+        ),
+        entry("u twice", "the upstream gradient is applied twice", lambda u: u * u),
+        entry("u reversed", "the upstream gradient runs through the rows in reversed order", lambda u: u[::-1]),
+        entry("u of the next row", "row i is multiplied by the upstream gradient of row i+1", lambda u: np.roll(u, -1)),
+        entry("u of the row before", "row i is multiplied by the upstream gradient of row i-1", lambda u: np.roll(u, 1)),
+        entry("magnitude of u", "the magnitude of the upstream gradient is used", np.abs),
+        entry("sign of u", "the sign of the upstream gradient is used", np.sign),
+        entry("square root of u", "the square root of the upstream gradient is used", lambda u: np.sqrt(np.abs(u))),
+        entry("inverse of u", "rows are divided by the upstream gradient", lambda u: 1.0 / u),
+    ]
+
+
+# -- means of means --------------------------------------------------------------------------------------------------
+
+Edges = Callable[[int], list[int]]
+"""Number of rows -> where the blocks begin, and the end."""
+
+
+def _partitions(view: View) -> list[Pattern]:
+    if view.reduction != "mean":
+        return []
+    rules: list[tuple[str, Edges]] = []
+    for count in (2, 3, 4, 5, 6, 7, 8):
+        rules.append((f"{count} chunks", lambda n, count=count: _blocks(n, -(-n // count))))  # type: ignore[misc]
+        rules.append((f"{count} nearly equal parts", lambda n, count=count: _split(n, count)))  # type: ignore[misc]
+    for size in (2, 3, 4, 5, 6, 8, 16, 32, 64):
+        rules.append((f"chunks of {size} rows", lambda n, size=size: _blocks(n, size)))  # type: ignore[misc]
+    for first in (1, 2, 3, 4):
+        rules.append((f"the first {first} row{'s' if first > 1 else ''} and the rest", lambda n, first=first: [0, first, n]))  # type: ignore[misc]
+        rules.append((f"the last {first} row{'s' if first > 1 else ''} and the rest", lambda n, first=first: [0, n - first, n]))  # type: ignore[misc]
+    axes = _leading_axes(view)
+    found = []
+    for text, edges in [*rules, *axes]:
+        for valid in (True, False):
+            found.append(_mean_of_means(text, edges, valid=valid))
+    return found
+
+
+def _leading_axes(view: View) -> list[tuple[str, Edges]]:
+    """Rows along several axes: a mean for each entry of the first one."""
+    outer = view.truth.layout.outer_shape
+    if len(outer) < 2:
+        return []
+    return [("each entry of the first axis", lambda n, size=int(np.prod(outer[1:])): _blocks(n, size))]  # type: ignore[misc]
+
+
+def _blocks(rows: int, size: int) -> list[int]:
+    return [*range(0, rows, size), rows]
+
+
+def _split(rows: int, count: int) -> list[int]:
+    large = rows % count
+    sizes = [rows // count + (1 if k < large else 0) for k in range(count)]
+    return [0, *np.cumsum(sizes).tolist()]
+
+
+def _mean_of_means(text: str, edges: Edges, *, valid: bool) -> Pattern:
+    what = "over its own rows" if valid else "over all its rows, the ignored ones too"
+
+    def vector(view: View) -> np.ndarray | None:
+        places = edges(view.rows)
+        if len(places) < 3 or any(a >= b for a, b in zip(places, places[1:], strict=False)):
+            return np.ones(view.rows)
+        terms = view.truth.denominator.terms
+        own = np.zeros(view.rows)
+        own[view.counted] = 1.0 if terms is None else terms
+        if view.block.labels is None:
+            own[:] = 1.0
+        result = np.zeros(view.rows)
+        for start, stop in zip(places, places[1:], strict=False):
+            part = own[start:stop].sum() if valid else float(stop - start)
+            if part == 0.0:
+                return None
+            result[start:stop] = view.truth.denominator.value / (part * (len(places) - 1))
+        return result
+
+    return Pattern(
+        f"mean of means, {text}, {'valid' if valid else 'all'}",
+        MEANS,
+        f"a mean of means: {text} are each averaged {what}, and their means averaged",
+        "add up the losses of all rows and divide once, by the sum of what counts in all of them",
+        vector,
+    )
+
+
+# -- rows that are missing -------------------------------------------------------------------------------------------
+
+
+def _missing() -> list[Pattern]:
+    def without(places: Callable[[int], slice]) -> Callable[[View], np.ndarray | None]:
+        def vector(view: View) -> np.ndarray | None:
+            result = np.ones(view.rows)
+            result[places(view.rows)] = 0.0
+            return result if view.rows > 1 else None
+
+        return vector
+
+    def entry(which: str, places: Callable[[int], slice]) -> Pattern:
+        return Pattern(
+            f"without the {which}",
+            REDUCTION,
+            f"the {which} of the batch takes no part: loss and gradient lack it",
+            "let the reduction run over all rows",
+            without(places),
+        )
+
+    return [
+        entry("last row", lambda n: slice(n - 1, n)),
+        entry("first row", lambda n: slice(0, 1)),
+        *(
+            entry(f"tail beyond whole blocks of {size} rows", lambda n, size=size: slice(n // size * size, n))  # type: ignore[misc]
+            for size in (2, 4, 8, 16, 32)
+        ),
+        entry("second half", lambda n: slice(n // 2, n)),
+    ]

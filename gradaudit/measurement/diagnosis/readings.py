@@ -1,0 +1,250 @@
+"""Readings: a model together with what multiplies its rows, and whether it explains what a subject returned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from gradaudit.measurement.diagnosis.constants import ONE, Constant, Search
+from gradaudit.measurement.diagnosis.leaks import Leak, leaks, predict_leak
+from gradaudit.measurement.diagnosis.models.variation import NotApplicable, Recipe, predict
+from gradaudit.measurement.diagnosis.patterns import Pattern
+from gradaudit.measurement.diagnosis.prediction import Bounded, Prediction, reference, roundings
+from gradaudit.measurement.diagnosis.scales import Scales, row_scales
+from gradaudit.measurement.diagnosis.view import View
+from gradaudit.reference.ladder import ToleranceRow
+
+Interval = tuple[float, float]
+FREE: Interval = (-np.inf, np.inf)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reading:
+    """A recipe, the pattern of its rows and the constant before it; for a gradient also what leaks from ignored rows.
+
+    `constant` is None where the factor is the same `number` in every evaluation but has no name. `others` are
+    constants that no evaluation tells from the first.
+    """
+
+    recipe: Recipe
+    pattern: Pattern | None
+    constant: Constant | None
+    others: tuple[Constant, ...] = ()
+    number: float | None = None
+    leak: Leak | None = None
+    leak_constant: Constant | None = None
+
+    @property
+    def right(self) -> bool:
+        """Whether it is the reference itself."""
+        return not self.recipe and self.pattern is None and self.constant == ONE and self.leak is None
+
+    @property
+    def order(self) -> int:
+        """How complicated it is."""
+        total = sum(4 if variation.rarely else 3 for variation in self.recipe)
+        total += 0 if self.pattern is None else 3
+        total += 8 if self.constant is None else self.constant.order
+        return total + (0 if self.leak is None else 2)
+
+
+RIGHT = Reading((), None, ONE)
+
+
+class Evidence:
+    """The evaluations that a fault has to explain, under one arithmetic, and the predictions made for them."""
+
+    def __init__(self, views: Sequence[View], row: ToleranceRow) -> None:
+        # What fails goes first, the small before the large.
+        self.views = sorted(views, key=lambda view: (view.gradient_right and view.output_right, view.x.size))
+        self.row = row
+        self.search = Search(self.views)
+
+    def predicted(self, view: View, recipe: Recipe) -> Prediction:
+        """What a recipe gives; where a slip does not exist for the inputs, the reference."""
+
+        def make() -> Prediction:
+            if not recipe:
+                return reference(view, self.row)
+            try:
+                return predict(view, recipe)
+            except NotApplicable:
+                return self.predicted(view, ())
+
+        key = ("recipe", *(f"{variation.stage}: {variation.name}" for variation in recipe))
+        result = view.remembered(key, make)
+        assert isinstance(result, Prediction)
+        return result
+
+    # -- gradients -------------------------------------------------------------------------------------------------
+
+    def gradient_scales(self, recipe: Recipe) -> list[tuple[Scales, np.ndarray]] | None:
+        """Factors of the rows of every evaluation, and rows that leak; None where a row has no factor at all."""
+        found = []
+        for view in self.views:
+            predicted = self.predicted(view, recipe).gradient
+            relative, absolute = roundings(view), floor(view)
+            got = view.gradient
+            silent = (predicted.mid == 0.0).all(axis=1) & (predicted.rad == 0.0).all(axis=1)
+            leaking = silent & (np.abs(got).max(axis=1, initial=0.0) > absolute)
+            if leaking.any() and (view.elementwise or not np.all(view.ignored[leaking])):
+                return None
+            scales = row_scales(predicted, got, relative, absolute)
+            scales = Scales(np.where(leaking, -np.inf, scales.low), np.where(leaking, np.inf, scales.high))
+            if not scales.possible:
+                return None
+            found.append((scales, leaking))
+        return found
+
+    def gradient_readings(self, recipe: Recipe, patterns: Sequence[Pattern]) -> list[Reading]:
+        """Every reading of the gradients by `recipe`, the simplest first."""
+        fits = self.gradient_scales(recipe)
+        if fits is None:
+            return []
+        scales = [each for each, _ in fits]
+        readings = self._constants(recipe, None, [each.common() for each in scales])
+        if not readings or all(reading.constant is None for reading in readings):
+            for pattern in patterns:
+                readings += self._constants(recipe, pattern, self._beside(pattern, scales))
+        if any(leaking.any() for _, leaking in fits):
+            readings = [
+                Reading(r.recipe, r.pattern, r.constant, r.others, r.number, leak, constant)
+                for r in readings
+                for leak, constant in self._leaks([leaking for _, leaking in fits])
+            ]
+        return sorted(readings, key=lambda reading: reading.order)
+
+    def _beside(self, pattern: Pattern, scales: Sequence[Scales]) -> list[Interval]:
+        intervals: list[Interval] = []
+        for view, each in zip(self.views, scales, strict=True):
+            vector = pattern.vector(view)
+            # Where a pattern has no meaning, it neither explains nor fails.
+            intervals.append(FREE if vector is None else each.over(vector).common())
+            if intervals[-1][0] > intervals[-1][1]:
+                break
+        return intervals + [FREE] * (len(self.views) - len(intervals))
+
+    def _constants(self, recipe: Recipe, pattern: Pattern | None, intervals: Sequence[Interval]) -> list[Reading]:
+        if any(low > high for low, high in intervals):
+            return []
+        named = self.search.explanations(intervals)
+        if named:
+            return [Reading(recipe, pattern, named[0], tuple(named[1:]))]
+        number = self.search.number(intervals)
+        return [] if number is None else [Reading(recipe, pattern, None, (), number)]
+
+    def _leaks(self, leaking: Sequence[np.ndarray]) -> list[tuple[Leak, Constant]]:
+        """What the rows that leak consist of."""
+        found: list[tuple[Leak, Constant]] = []
+        first = next(view for view, rows in zip(self.views, leaking, strict=True) if rows.any())
+        for leak in leaks(first):
+            intervals: list[Interval] = []
+            for view, rows in zip(self.views, leaking, strict=True):
+                if not rows.any():
+                    intervals.append(FREE)
+                    continue
+                predicted = predict_leak(view, leak)
+                if predicted is None:
+                    break
+                part = Bounded(predicted.gradient.mid[rows], predicted.gradient.rad[rows])
+                intervals.append(row_scales(part, view.gradient[rows], roundings(view), floor(view)).common())
+                if intervals[-1][0] > intervals[-1][1]:
+                    break
+            else:
+                found += [(leak, constant) for constant in self.search.explanations(intervals)[:1]]
+        return sorted(found, key=lambda pair: pair[1].order)[:1]
+
+    # -- losses ----------------------------------------------------------------------------------------------------
+
+    def loss_intervals(
+        self, recipe: Recipe, pattern: Pattern | None, leak: tuple[Leak, Constant, Constant] | None = None
+    ) -> list[Interval] | None:
+        """By which factors the losses of a recipe explain those that were returned, one interval an evaluation.
+
+        `leak` adds the losses of ignored rows: what leaks, its constant and that of the others.
+        """
+        intervals: list[Interval] = []
+        for position, view in enumerate(self.views):
+            if view.loss is None:
+                intervals.append(FREE)
+                continue
+            vector = np.ones(view.rows) if pattern is None else pattern.vector(view)
+            if vector is None:
+                intervals.append(FREE)
+                continue
+            predicted = self.predicted(view, recipe).output
+            if view.elementwise:
+                rows = view.loss.shape[0]
+                part = Bounded(predicted.mid[:rows], predicted.rad[:rows])
+                interval = row_scales(part, view.loss, roundings(view), floor(view)).common()
+            else:
+                losses = Bounded(predicted.mid * vector[:, None], predicted.rad * np.abs(vector[:, None]))
+                if leak is not None:
+                    losses = self._leaked(view, position, losses, leak)
+                interval = _loss_interval(view, losses)
+            if interval[0] > interval[1]:
+                return None
+            intervals.append(interval)
+        return intervals
+
+    def _leaked(
+        self, view: View, position: int, losses: Bounded, leak: tuple[Leak, Constant, Constant]
+    ) -> Bounded:
+        predicted = predict_leak(view, leak[0])
+        if predicted is None or not view.ignored.any():
+            return losses
+        ratio = self.search.value(leak[1], position) / self.search.value(leak[2], position)
+        rows = view.ignored[:, None]
+        mid = np.where(rows, predicted.output.mid * ratio, losses.mid)
+        return Bounded(mid, np.where(rows, predicted.output.rad * abs(ratio), losses.rad))
+
+    def loss_reading(
+        self, recipe: Recipe, pattern: Pattern | None, preferred: Constant | None = None
+    ) -> Reading | None:
+        """A reading of the losses by `recipe`; with the `preferred` constant, where that explains them."""
+        intervals = self.loss_intervals(recipe, pattern)
+        if intervals is None:
+            return None
+        if preferred is not None and self._holds(preferred, intervals):
+            return Reading(recipe, pattern, preferred)
+        readings = self._constants(recipe, pattern, intervals)
+        return readings[0] if readings else None
+
+    def leaked_loss(self, reading: Reading) -> Reading | None:
+        """The losses with what leaks from ignored rows, where they follow the gradient in that too."""
+        if reading.leak is None or reading.leak_constant is None or reading.constant is None:
+            return None
+        triple = (reading.leak, reading.leak_constant, reading.constant)
+        intervals = self.loss_intervals(reading.recipe, reading.pattern, triple)
+        if intervals is None or not self._holds(reading.constant, intervals):
+            return None
+        return reading
+
+    def _holds(self, constant: Constant, intervals: Sequence[Interval]) -> bool:
+        return all(
+            low <= self.search.value(constant, position) <= high for position, (low, high) in enumerate(intervals)
+        )
+
+
+def floor(view: View) -> float:
+    """What underflow may lose of an element: each of some operations its smallest number, times the upstream."""
+    largest = float(np.abs(view.upstream).max(initial=1.0))
+    a = view.m.arithmetic
+    return 8.0 * (a.eta_operation + a.eta_result) * max(1.0, largest)
+
+
+def _loss_interval(view: View, losses: Bounded) -> Interval:
+    """Factors by which row losses [rows, 1] explain a returned loss, reduced or not."""
+    assert view.loss is not None
+    if not view.truth.reduced:
+        return row_scales(losses, view.loss, roundings(view), floor(view)).common()
+    a, den = view.m.arithmetic, view.truth.denominator.value
+    if den == 0.0:
+        return FREE
+    size = float(np.abs(losses.mid).sum())
+    rad = float(losses.rad.sum())
+    rad += a.height(view.rows) * a.u_reduction * (size + rad)
+    whole = Bounded(np.array([[float(losses.mid.sum()) / den]]), np.array([[rad / den]]))
+    return row_scales(whole, view.loss.reshape(1, 1), roundings(view), floor(view)).common()

@@ -1,0 +1,74 @@
+"""Fits of one number: by which factors a prediction has to be multiplied to give what was returned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gradaudit.measurement.diagnosis.prediction import Bounded
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scales:
+    """Intervals of factors, [rows]; (-inf, inf) where any factor explains the row, low > high where none does."""
+
+    low: np.ndarray
+    high: np.ndarray
+
+    @property
+    def possible(self) -> bool:
+        """Whether there is a factor for every row."""
+        return bool(np.all(self.low <= self.high))
+
+    @property
+    def open(self) -> np.ndarray:
+        """Rows that any factor explains."""
+        return np.isinf(self.low) & np.isinf(self.high)
+
+    def common(self) -> tuple[float, float]:
+        """The interval of one factor for all rows."""
+        if self.low.size == 0:
+            return -np.inf, np.inf
+        return float(self.low.max()), float(self.high.min())
+
+    def over(self, vector: np.ndarray) -> Scales:
+        """Factors that remain after a factor of its own for each row, `vector` [rows]; 0 leaves a row no other."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            a, b = self.low / vector, self.high / vector
+        low, high = np.minimum(a, b), np.maximum(a, b)
+        fits = (self.low <= 0.0) & (self.high >= 0.0)
+        low = np.where(vector == 0.0, np.where(fits, -np.inf, np.inf), low)
+        high = np.where(vector == 0.0, np.where(fits, np.inf, -np.inf), high)
+        return Scales(np.where(self.open, -np.inf, low), np.where(self.open, np.inf, high))
+
+    def only(self, rows: np.ndarray) -> Scales:
+        """Some of the rows."""
+        return Scales(self.low[rows], self.high[rows])
+
+
+def row_scales(predicted: Bounded, got: np.ndarray, relative: float, absolute: float) -> Scales:
+    """For each row the factors c with |got - c predicted| within c times the radius and further roundings.
+
+    Every element whose prediction is not 0 gives an interval; a row's is what they have in common.
+    """
+    mid, rad = predicted.mid, predicted.rad * (1.0 + relative) + np.abs(predicted.mid) * relative
+    rows = len(mid)
+    if mid.shape[-1] == 0:
+        return Scales(np.full(rows, -np.inf), np.full(rows, np.inf))
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        # |got - c mid| <= |c| rad + absolute: |c| lies between (|got| - absolute) / far and (|got| + absolute) / near.
+        size, near, far = np.abs(got), np.abs(mid) - rad, np.abs(mid) + rad
+        least, most = (size - absolute) / np.where(size > absolute, far, near), (size + absolute) / near
+        sign = np.where(got * mid < 0.0, -1.0, 1.0)
+        decides = near > 0.0
+        low = np.where(decides, np.where(sign > 0.0, least, -most), -np.inf).max(axis=-1)
+        high = np.where(decides, np.where(sign > 0.0, most, -least), np.inf).min(axis=-1)
+        # A prediction within its own radius of 0 allows every factor that is large enough.
+        needed = np.where(~decides & (size > absolute), (size - absolute) / far, 0.0).max(axis=-1)
+    needed = np.nan_to_num(needed, nan=0.0, posinf=np.inf)
+    settled = decides.any(axis=-1)
+    refuted = settled & (needed > np.maximum(np.abs(low), np.abs(high)))
+    low = np.where(settled | (needed == 0.0), low, needed)
+    refuted |= np.isinf(needed) | (~np.isfinite(got) & ~np.isinf(rad)).any(axis=-1)
+    return Scales(np.where(refuted, np.inf, low), np.where(refuted, -np.inf, high))

@@ -1,0 +1,144 @@
+"""The search for an explanation: a model of the loss and one of the gradient that hold for every evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from gradaudit.measurement.diagnosis.models import axes, logits, losses, outputs, parameters, targets
+from gradaudit.measurement.diagnosis.models.variation import STAGES, Recipe, Variation
+from gradaudit.measurement.diagnosis.patterns import Pattern, patterns
+from gradaudit.measurement.diagnosis.readings import RIGHT, Evidence, Reading
+from gradaudit.measurement.diagnosis.view import View
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Explanation:
+    """How the loss is made, and how its gradient."""
+
+    loss: Reading
+    gradient: Reading
+
+    @property
+    def order(self) -> int:
+        """How complicated it is; what loss and gradient have in common counts once."""
+        if self.loss.right or self.loss is self.gradient:
+            return self.gradient.order + (1 if self.loss.right and not self.gradient.right else 0)
+        if self.gradient.right:
+            return self.loss.order + 1
+        shared = self.loss.recipe == self.gradient.recipe and self.loss.pattern == self.gradient.pattern
+        if shared:
+            same = self.loss.constant == self.gradient.constant
+            return self.gradient.order + (0 if same else 2 + (self.loss.constant.order if self.loss.constant else 8))
+        return self.loss.order + self.gradient.order + 2
+
+    @property
+    def faults(self) -> frozenset[str]:
+        """The names of the slips it is made of."""
+        names = {variation.fault for reading in (self.loss, self.gradient) for variation in reading.recipe}
+        names |= {reading.pattern.fault for reading in (self.loss, self.gradient) if reading.pattern is not None}
+        if self.gradient.leak is not None:
+            names.add("ignored-rows-leak")
+        return frozenset(names)
+
+
+def catalogue(view: View) -> list[Variation]:
+    """Every slip that exists for the function of a view."""
+    return [
+        *logits.variations(view),
+        *targets.variations(view),
+        *parameters.variations(view),
+        *losses.variations(view),
+        *outputs.variations(view),
+        *axes.variations(view),
+    ]
+
+
+def explanations(evidence: Evidence, slips: Sequence[Variation]) -> list[Explanation]:
+    """Every explanation of the simplest kind that there is: one slip, then two of different stages."""
+    rows = patterns(evidence.views[0])
+    for recipes in (_singles(slips), _pairs(evidence, slips)):
+        found = _explanations(evidence, recipes, slips, rows)
+        if found:
+            return found
+    return []
+
+
+def _singles(slips: Sequence[Variation]) -> Iterator[Recipe]:
+    yield ()
+    yield from ((slip,) for slip in slips)
+
+
+def _pairs(evidence: Evidence, slips: Sequence[Variation]) -> Iterator[Recipe]:
+    """Slips of two stages; those of one evaluation that are no slip at all are left out."""
+    common = [slip for slip in slips if not slip.rarely and slip.stage != "whole"]
+    for first, second in combinations(common, 2):
+        if first.stage == second.stage:
+            continue
+        yield tuple(sorted((first, second), key=lambda slip: STAGES.index(slip.stage)))
+
+
+def _explanations(
+    evidence: Evidence, recipes: Iterator[Recipe], slips: Sequence[Variation], rows: Sequence[Pattern]
+) -> list[Explanation]:
+    loss_right = all(view.output_right for view in evidence.views)
+    if all(view.gradient_right for view in evidence.views):
+        gradients = [RIGHT]
+        found = [Explanation(loss, RIGHT) for loss in _losses(evidence, list(recipes), rows)]
+        return _simplest(found)
+    gradients = []
+    best = 1 << 30
+    for recipe in recipes:
+        # A recipe alone costs at least this much.
+        if sum(4 if slip.rarely else 3 for slip in recipe) > best + 3:
+            continue
+        readings = evidence.gradient_readings(recipe, [*rows] if len(recipe) < 2 else [])
+        gradients += readings
+        best = min([best, *(reading.order for reading in readings)])
+    explained: list[Explanation] = []
+    for gradient in sorted(gradients, key=lambda reading: reading.order)[:12]:
+        explained += [Explanation(loss, gradient) for loss in _loss_of(evidence, gradient, slips, rows, right=loss_right)]
+    return _simplest(explained)
+
+
+def _loss_of(
+    evidence: Evidence, gradient: Reading, slips: Sequence[Variation], rows: Sequence[Pattern], *, right: bool
+) -> list[Reading]:
+    """Readings of the loss to go with one of the gradient, the most natural kind that there is."""
+    if right:
+        return [RIGHT]
+    leaked = evidence.leaked_loss(gradient)
+    if leaked is not None:
+        return [leaked]
+    pattern = gradient.pattern if gradient.pattern is not None and gradient.pattern.of_loss else None
+    own = evidence.loss_reading(gradient.recipe, pattern, gradient.constant)
+    if own is not None:
+        same = own.constant is not None and own.constant == gradient.constant and pattern is gradient.pattern
+        return [gradient if same and gradient.leak is None else own]
+    candidates = [*(gradient.recipe[:k] + gradient.recipe[k + 1 :] for k in range(len(gradient.recipe))), *_singles(slips)]
+    return _losses(evidence, candidates, rows)[:2]
+
+
+def _losses(evidence: Evidence, recipes: Sequence[Recipe], rows: Sequence[Pattern]) -> list[Reading]:
+    found = []
+    for recipe in recipes:
+        reading = evidence.loss_reading(recipe, None)
+        if reading is not None:
+            found.append(reading)
+    if not any(reading.constant is not None for reading in found):
+        for pattern in rows:
+            reading = evidence.loss_reading((), pattern) if pattern.of_loss else None
+            if reading is not None:
+                found.append(reading)
+    return sorted(found, key=lambda reading: reading.order)
+
+
+def _simplest(found: Sequence[Explanation]) -> list[Explanation]:
+    """The simplest explanation first, then as simple ones that name other faults."""
+    ordered = sorted(found, key=lambda each: each.order)
+    kept: list[Explanation] = []
+    for each in ordered:
+        if each.order <= ordered[0].order + 1 and all(each.faults != known.faults for known in kept):
+            kept.append(each)
+    return kept
