@@ -172,11 +172,21 @@ class _Interpreter(Generic[N]):
         if node.operation == "power":
             return m.power(self.values[node.arguments[0]], float(node.value or 0.0))
         values = [self.values[position] for position in node.arguments]
+        if node.operation == "log" and self._is_mass(node.arguments[0]) and self.rows.support is not None:
+            # 0 log 0 = 0, the limit of t log t.
+            return m.log(m.where(self.rows.support, values[0], m.exact(1.0)))
         result: N = OPERATORS[node.operation](*values) if node.operation in OPERATORS else self._called(node, *values)
         return result
 
     def _called(self, node: Node, value: N) -> N:
         return self.functions[node.operation](value)
+
+    def _is_mass(self, position: int) -> bool:
+        """Whether a value is a multiple of the target probabilities."""
+        node = self.nodes[position]
+        if node.operation in ("multiply", "divide"):
+            return self._is_mass(node.arguments[0])
+        return node.operation == "input" and node.value == "q"
 
     def _picked(self, node: Node) -> N:
         m, labels = self.m, self.rows.labels
