@@ -85,6 +85,9 @@ def check(  # noqa: PLR0917 - Typer passes every option by name
     ] = "auto",
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress and no notes, errors only.")] = False,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Details of failures, tracebacks.")] = False,
+    prove: Annotated[
+        bool, typer.Option("--prove", help="Plant every kind of fault, and count what this audit catches and names.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the plan (evaluations, bytes) and start nothing.")
     ] = False,
@@ -112,7 +115,7 @@ def check(  # noqa: PLR0917 - Typer passes every option by name
     origins = {key: f"--{key}" if key in on_line else project.place(key) for key in chosen}
     shown = report_formats.known(str(chosen.get("output-format", FULL)), origins.get("output-format", ""))
     files = report_formats.requested(report or [])
-    settings = run_settings(chosen, origins, ("gradaudit", *sys.argv[1:]))
+    settings = run_settings({**chosen, "prove": prove}, origins, ("gradaudit", *sys.argv[1:]))
 
     from gradaudit import pipeline
 
@@ -128,6 +131,8 @@ def check(  # noqa: PLR0917 - Typer passes every option by name
     # Files first: whatever becomes of the page, they hold the result.
     incomplete = _written(result, files)
     _show(result, shown, color, verbose, quiet)
+    if prove and not quiet and not any(case.exposures for case in result.cases):
+        say("--prove planted nothing: faults are planted into exact results of subjects, and no case has any")
     if incomplete:
         return result.exit_status if result.exit_status == INTERRUPTED else NOT_AUDITED
     if exit_zero and result.exit_status == FINDINGS:

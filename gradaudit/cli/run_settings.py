@@ -22,7 +22,7 @@ def run_settings(chosen: Mapping[str, Any], origins: Mapping[str, str], command:
     select, ignore = amounts.codes(chosen.get("select")), amounts.codes(chosen.get("ignore"))
     registry.check_prefixes(select, origins.get("select", ""))
     registry.check_prefixes(ignore, origins.get("ignore", ""))
-    given: dict[str, Any] = {}
+    given: dict[str, Any] = {"prove": bool(chosen.get("prove"))}
     if "timeout" in chosen:
         given["timeout"] = amounts.seconds(chosen["timeout"], origins["timeout"])
     if "max-memory" in chosen:

@@ -36,6 +36,16 @@ def test_flags_reach_the_pipeline(cli, audits):
     assert settings.command[:4] == ("gradaudit", "check", "--logits", "0.1, 2")
 
 
+def test_a_proof_is_asked_of_the_pipeline_and_says_when_there_is_nothing_to_plant(cli, audits):
+    answered(audits, cases=tuple(replace(case, exposures=()) for case in sample_report.sample_report().cases))
+    outcome = cli("check", *CASE, "--prove")
+    assert audits.asked[0][1].prove
+    assert "--prove planted nothing" in outcome.err
+    assert "--prove" not in cli("check", *CASE, "--prove", "--quiet").err
+    assert "--prove" not in cli("check", *CASE).err
+    assert not audits.asked[2][1].prove
+
+
 def test_what_no_flag_names_has_its_default(cli, audits):
     cli("check", *CASE)
     _, settings = audits.asked[0]
