@@ -6,6 +6,7 @@ import pytest
 from gradaudit.errors import PluginError
 from gradaudit.records.case import Expectation
 from gradaudit.records.finding import Finding
+from gradaudit.records.measurement import Breach
 from gradaudit.rules import judge as judging
 from gradaudit.rules import registry
 from gradaudit.rules.interface import Rule
@@ -20,7 +21,6 @@ from tests.rules.records import (
     key,
     measured,
     measurement,
-    named_fault,
     quantity,
 )
 
@@ -68,7 +68,7 @@ def test_worst_first_then_by_code_then_by_place_in_the_matrix() -> None:
 
 def test_subjects_and_probes_of_one_backend_stand_in_alphabetical_order() -> None:
     places = [key(subject="b"), key(subject="a", probe="ones"), key(subject="a"), key(subject="a", probe="offsets")]
-    findings, _ = judge(measured(*(named_fault("unfused-logarithm", key=place) for place in places)))
+    findings, _ = judge(measured(*(Breach("input-mutated", place, "it is", ()) for place in places)))
     assert [(each.subject, each.probe) for each in findings] == [
         ("a", None),
         ("a", "offsets"),

@@ -34,10 +34,10 @@ RULE = Rule(
     source='docs/numerics.md, "Signatures of wrong mathematics"',
     fires="""
         version: 1
-        name: a confident mistake
+        name: confident mistakes
         function: {name: cross_entropy, reduction: none}
-        logits: [[25.0, 0.0, 1.0], [0.5, 1.0, -1.0], [2.0, 0.0, 0.5]]
-        targets: [1, 0, 2]
+        logits: [[25.0, 0.0, 1.0], [0.5, 6.0, -1.0], [2.0, 0.0, 30.0], [-20.0, 0.5, 1.0]]
+        targets: [1, 0, 0, 0]
         probes: none
         subjects:
           - torch: losses.py:loss

@@ -34,7 +34,7 @@ RULE = Rule(
     fires="""
         version: 1
         name: the weights were asked for and are all ones
-        function: {name: cross_entropy, weight: [0.5, 2.0, 1.25, 0.75]}
+        function: {name: cross_entropy, weight: [0.5, 2.0, 1.25, 0.75], reduction: sum}
         logits: {random: {distribution: normal, shape: [7, 4], scale: 2.0, seed: 1}}
         targets: {random: {seed: 2}}
         probes: none
@@ -51,7 +51,7 @@ RULE = Rule(
 
 
         def loss(logits, targets):
-            return F.cross_entropy(logits, targets)
+            return F.cross_entropy(logits, targets, reduction="sum")
     """,
     silent_code="""
         import torch.nn.functional as F
@@ -59,6 +59,6 @@ RULE = Rule(
 
         def loss(logits, targets):
             weight = logits.new_tensor([0.5, 2.0, 1.25, 0.75])
-            return F.cross_entropy(logits, targets, weight)
+            return F.cross_entropy(logits, targets, weight, reduction="sum")
     """,
 )
