@@ -127,6 +127,8 @@ def _forms(call: FunctionCall, function: Function) -> tuple[_Form, ...]:
         if not call.parameters.get("label_smoothing"):
             relative = user_programs.cross_entropy_of(function, relative=True)
             own.insert(2, _Form(RELATIVE, relative, formulated.PLAIN, looser=True))
+        if call.parameters.get("reduction") != "none":
+            own.append(_form(formulated.APART, program))
         return tuple(own)
     return tuple(_spelled(function, call))
 
@@ -141,7 +143,8 @@ def _spelled(function: Function, call: FunctionCall) -> Iterator[_Form]:
     if not any(each is not None and each.output is function.output for each in spellings):
         spellings.insert(0, None)
     tight = [each for each in spellings if each is None or not each.looser]
-    coarsest = list(dict.fromkeys((tight[-1], spellings[-1]))) if tight else spellings[-1:]
+    wide = [each for each in spellings if each is None or not each.alone]
+    coarsest = list(dict.fromkeys((tight[-1], wide[-1]))) if tight else wide[-1:]
     for primitives in formulated.FORMULATIONS:
         if primitives in formulated.VARIANTS:
             continue

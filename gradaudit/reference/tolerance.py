@@ -128,4 +128,4 @@ def _algebra(truth: Truth, row: ToleranceRow) -> BallAlgebra:
     arithmetic = arithmetics.of_profile(row.profile)
     if row.primitives is None:
         return BallAlgebra(arithmetic)
-    return Formulated(arithmetic, row.primitives, truth.denominator.value)
+    return Formulated(arithmetic, row.primitives, truth.denominator.value, truth.layout.rows)

@@ -56,12 +56,13 @@ def strata() -> Iterator[Stratum]:
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
-    """A case: `loss` is called with logits and targets (None for activations); `style` is how it is spelled."""
+    """A case: `loss` gets logits and targets (None for activations); `style` is how its `meaning` is spelled."""
 
     name: str
     inputs: Inputs
     loss: losses.Loss
     style: Style | None = None
+    meaning: Meaning | None = None
 
 
 def draw(seed: int, stratum: Stratum) -> Drawn:
@@ -88,7 +89,7 @@ def draw(seed: int, stratum: Stratum) -> Drawn:
     }
     weight = None if meaning.weight is None else np.array(meaning.weight).astype(logits.dtype)
     inputs = _inputs(stratum, parameters, logits, targets, _upstream(generator, stratum, rows), weight)
-    return Drawn(f"{style.name}; {meaning}"[:400], inputs, losses.build(meaning, style), style)
+    return Drawn(f"{style.name}; {meaning}"[:400], inputs, losses.build(meaning, style), style, meaning)
 
 
 def _activation(generator: np.random.Generator, stratum: Stratum, rows: int, n: int) -> Drawn:

@@ -55,11 +55,13 @@ ROWS = (WHOLE, TARGET_RELATIVE, *BACKWARDS, *NORMALISER)
 LABELS_ONLY = (TARGET_RELATIVE, *BACKWARDS)
 """Those that have no log-probability of the other classes."""
 
-PICKS = ("gather", "nll_loss", "one-hot sum", "einsum", "index", "logsumexp less logit")
+LESS_LOGIT = "logsumexp less logit"
+PICKS = ("gather", "nll_loss", "one-hot sum", "einsum", "index", LESS_LOGIT)
 SMOOTHINGS = ("two terms", "sum over classes", "target matrix", "logsumexp form")
 WEIGHTINGS = ("after", "before the sum", "coefficients")
 IGNORINGS = ("mask", "select", "where")
-AVERAGINGS = ("mean", "sum over count", "each over count", "matmul")
+APART = "apart"
+AVERAGINGS = ("mean", "sum over count", "each over count", "matmul", APART)
 SCALINGS = ("divided", "reciprocal", "tensor")
 
 
@@ -96,10 +98,25 @@ def build(meaning: Meaning, style: Style) -> Loss:
         if kept is not None and style.ignoring == "select" and meaning.reduction != "none":
             x, targets, kept = x[kept], targets[kept], None
         labels = targets if kept is None else targets.clamp(min=0)
+        if averages_apart(meaning, style):
+            own = x.gather(1, labels[:, None])[:, 0]
+            normaliser = NORMALISER[style.rows].logsumexp(x)[:, 0]
+            whole = meaning.reduction == "sum"
+            return normaliser.sum() - own.sum() if whole else normaliser.mean() - own.mean()
         rows, own = _label_rows(x, labels, weight, meaning, style)
         return _averaged(rows, own, kept, meaning, style)
 
     return loss
+
+
+def averages_apart(meaning: Meaning, style: Style) -> bool:
+    """Whether normalisers and logits are averaged each for themselves."""
+    plain = not (meaning.label_smoothing or meaning.ignored or meaning.soft or meaning.weight)
+    chosen = style.pick == LESS_LOGIT and style.averaging == APART
+    return plain and chosen and meaning.reduction != "none" and style.rows in AVERAGED_APART
+
+
+AVERAGED_APART = ("fused", "shifted by the detached maximum", "logsumexp", "shifted logsumexp")
 
 
 def _label_rows(
@@ -122,7 +139,7 @@ def _label_rows(
 
 
 def _picked(x: Tensor, labels: Tensor, normaliser: Normaliser, style: Style) -> Tensor:
-    if style.pick == "logsumexp less logit":
+    if style.pick == LESS_LOGIT:
         return (normaliser.logsumexp(x) - x.gather(1, labels[:, None]))[:, 0]
     log_p = normaliser.log_p(x)
     if style.pick == "gather":
@@ -192,7 +209,7 @@ def _averaged(rows: Tensor, own: Tensor | None, kept: Tensor | None, meaning: Me
 
 def _mean(rows: Tensor, style: Style) -> Tensor:
     count = rows.numel()
-    if style.averaging == "mean":
+    if style.averaging in ("mean", APART):
         return rows.mean()
     if style.averaging == "sum over count":
         return rows.sum() / count

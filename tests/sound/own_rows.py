@@ -50,6 +50,8 @@ def own_row(stratum: Stratum, drawn: Drawn) -> str:
     style, rows = drawn.style, stratum.rows.removeprefix("exp of ")
     if rows == "differences to the target":
         return admissible.RELATIVE
+    if style is not None and drawn.meaning is not None and cases.losses.averages_apart(drawn.meaning, style):
+        return formulated.APART.name
     of_logsumexp = stratum.function == "logsumexp" or rows in ALWAYS_BY_LOGSUMEXP
     if style is not None:
         smoothed = bool(drawn.inputs.function.parameters["label_smoothing"])

@@ -29,7 +29,8 @@ class Formulation:
     `normaliser` is "shifted" (max and log sum apart), "logsumexp" (their sum is formed first), "online" (sums of
     `chunk` classes, rescaled as the maximum grows) or "merged" (logsumexps of `chunk` classes, merged by logaddexp
     in a tree of `levels`(number of them)). `shift` is what is taken away beforehand and not detached. With
-    `softmax_by_log` a softmax is the exponential of a log-softmax, in the backward too.
+    `softmax_by_log` a softmax is the exponential of a log-softmax, in the backward too. `apart`: normalisers and
+    logits are added up over the rows each for themselves.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Formulation:
     tree: str = ""
     shift: Shift | None = None
     softmax_by_log: bool = False
+    apart: bool = False
 
     @property
     def by_log(self) -> bool:
@@ -63,9 +65,10 @@ class Formulation:
 class Formulated(BallAlgebra):
     """The algebra of balls charged with `arithmetic`, its softmaxes computed as `formulation` says."""
 
-    def __init__(self, arithmetic: Arithmetic, formulation: Formulation, count: float = 1.0) -> None:
+    def __init__(self, arithmetic: Arithmetic, formulation: Formulation, count: float = 1.0, batch: int = 1) -> None:
         super().__init__(arithmetic)
         self.formulation = formulation
+        self.batch = batch
         # A candidate may divide by the mean's denominator first and multiply by the upstream gradient last.
         self.count = max(count, 1.0)
         self._inner_of: tuple[Ball, Ball] | None = None
@@ -263,6 +266,7 @@ class Formulated(BallAlgebra):
 PLAIN = Formulation("shifted")
 BY_LOG = Formulation("exp(log_softmax)", softmax_by_log=True)
 BY_LOGSUMEXP = Formulation("logsumexp", "logsumexp")
+APART = Formulation("logsumexp and logits averaged apart", "logsumexp", apart=True)
 MAXIMUM = Formulation("maximum not detached", shift=shifts.MAXIMUM)
 FIRST = Formulation("first logit taken away", shift=shifts.FIRST)
 ONLINE = Formulation("online, chunks of 64", "online", 64)

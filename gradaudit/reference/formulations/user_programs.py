@@ -33,15 +33,26 @@ def _loss(algebra: BallAlgebra, rows: Rows[Ball]) -> Ball:
     assert targets is not None
     if targets.labels is not None and targets.mass is not None:
         loss = -(targets.mass * m.log_softmax(rows.z, targets.labels))
-        return _wide(m, loss, np.abs(loss.mid))
+        own = np.abs(targets.mass.mid * m.take(rows.z, targets.labels).mid)
+        return _wide(m, loss, np.abs(loss.mid) + _apart(m, rows.z, targets.mass.mid, own))
     assert targets.dense is not None
     terms = targets.dense * m.log_softmax(rows.z)
     size = np.abs(terms.mid).sum(axis=-1, keepdims=True)
     if m.formulation.normaliser != "shifted":
         # T logsumexp - sum t z: the logits are added up as they are.
         a, heavy = m.arithmetic, np.abs(targets.dense.mid * rows.z.mid).sum(axis=-1, keepdims=True)
+        size = size + _apart(m, rows.z, targets.dense.mid.sum(axis=-1, keepdims=True), heavy)
         size = size + heavy * (2.0 + a.height(rows.z.mid.shape[-1]) * a.u_sum / a.u_operation / OWN_OPERATIONS)
     return _wide(m, -m.sum(terms), size)
+
+
+def _apart(m: Formulated, z: Ball, mass: np.ndarray, logits: np.ndarray) -> np.ndarray | float:
+    """What the sums over rows of T logsumexp and of sum t |z| add to each row's `size`, if they are formed apart."""
+    a = m.arithmetic
+    if not m.formulation.apart:
+        return 0.0
+    roundings = (a.height(m.batch) * a.u_reduction + 3.0 * a.u_operation) / m.own
+    return roundings * (np.abs(mass * m.logsumexp(z).mid) + logits)
 
 
 def _loss_gradient(algebra: BallAlgebra, rows: Rows[Ball]) -> Ball:
