@@ -22,7 +22,7 @@ from gradaudit.functions.expressions import (
     inputs_of,
     kind_of_result,
 )
-from gradaudit.functions.interface import LOGIT_PARAMETERS, Function, Parameter, Spelling
+from gradaudit.functions.interface import LOGIT_PARAMETERS, Formula, Function, Parameter, Spelling
 from gradaudit.functions.rows import Rows
 from gradaudit.numerics.algebra import Algebra, N
 from gradaudit.records.case import FORMULA
@@ -65,6 +65,7 @@ def function(expression: Expression) -> Function:
     fused = canonical(expression, names)
     read = inputs_of(expression)
     zero = _is_shift_invariant(fused)
+    output = _Interpreted(fused)
     return Function(
         name=FORMULA,
         summary="A formula of the user's.",
@@ -80,8 +81,8 @@ def function(expression: Expression) -> Function:
         takes_targets=bool(read & {"y", "q"}),
         has_row_output=kind == ROW,
         gradient_row_sum="zero" if zero else "varies",
-        output=_Interpreted(fused),
-        spellings=_spellings(expression, fused, names),
+        output=output,
+        spellings=_spellings(expression, fused, output),
         targets="indices" if "y" in read else "probabilities" if "q" in read else "any",
     )
 
@@ -91,13 +92,15 @@ def names_in(expression: Expression) -> dict[str, str]:
     return dict.fromkeys(inputs_of(expression), CLASS) | INPUTS
 
 
-def _spellings(expression: Expression, fused: Expression, names: dict[str, str]) -> tuple[Spelling, ...]:
-    found: dict[tuple[Node, ...], Spelling] = {fused.nodes: Spelling("fused", _Interpreted(fused))}
+def _spellings(expression: Expression, fused: Expression, output: Formula) -> tuple[Spelling, ...]:
+    names = names_in(expression)
+    found: dict[tuple[Node, ...], Spelling] = {fused.nodes: Spelling("fused", output)}
     for name, steps in _STEPS:
         graph = spelled(fused, names, steps)
         found.setdefault(graph.nodes, Spelling(name, _Interpreted(graph)))
     written = merged(expression, names)
-    found.setdefault(written.nodes, Spelling("as written", _Interpreted(written), looser=True, common_offset=True))
+    last = Spelling("as written", _Interpreted(written), looser=True, common_offset=True, alone=True)
+    found.setdefault(written.nodes, last)
     return tuple(found.values())
 
 

@@ -49,7 +49,7 @@ class Spelling:
     `looser`: it loses digits that the function's tightest spelling keeps; `common_offset`: among them those of an
     offset common to the row. `applies(parameters)` tells the parameters that it is a spelling for; `targets` is
     "any", "indices" or "probabilities": what it needs, and `reading` what it must be fed: "any", or as
-    `Inputs.reading`.
+    `Inputs.reading`. One that is `alone` is tried over the plain primitives only.
     """
 
     name: str
@@ -59,6 +59,7 @@ class Spelling:
     applies: Callable[[Mapping[str, object]], bool] = always
     targets: str = "any"
     reading: str = "any"
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
