@@ -14,6 +14,7 @@ from gradaudit.records.subject import Subject
 from tests.reports import sample_report
 
 SPEC = Location("specs/losses.yaml", 2, 1)
+SHIFTED = Explanation("shifted", "declared", True, False, False, False, ("shifted",))
 UNEXPLAINED = Explanation("shifted", "declared", False, False, False, False, ("shifted", "p = exp(log p)"))
 GRADIENT = np.array([[-0.31, 0.2, 0.11], [0.1, 0.3, -0.4]])
 
@@ -34,7 +35,7 @@ def measured(name, probe=None, *, factor=1.0, special=False, **changes):
             name,
             sample_report.quantity("loss", 1.25 * factor, 1.25, 1e-6),
             gradient=sample_report.quantity("gradient", GRADIENT * factor, GRADIENT, 1e-7, **changes),
-            explanation=None if right else UNEXPLAINED,
+            explanation=SHIFTED if right else UNEXPLAINED,
             backend="torch",
             formulation="custom",
             probe=probe,

@@ -38,7 +38,8 @@ def test_probes_take_one_line_for_each_subject(case):
         "Right (torch) float32, 7 probes: all within tolerance, worst 0 on ignored-rows; 1 special: as due; "
         "1 failure: length-1",
         "Wrong (torch) float32, 7 probes: 6 of 6 beyond tolerance, worst first ignored-rows (1.1e6), "
-        "length-1 (1.1e6), micro-batches (1.1e6), one-row (1.1e6), ones (1.1e6) and 1 more; 1 special: all-ignored not as due",
+        "length-1 (1.1e6), micro-batches (1.1e6), one-row (1.1e6), ones (1.1e6) and 1 more; "
+        "1 special: all-ignored not as due",
     ]
 
 
