@@ -4,7 +4,7 @@ The file, called an adapter, is run by path in a worker process (`standalone/wor
 has); it may be in any folder and may use nothing but NumPy and its framework. It is asked to evaluate
 
     {"function": "cross_entropy", "parameters": {...}, "formulation": "fused", "dtype": "float32",
-     "axis": [1], "per_output": false}
+     "axis": [1], "per_output": false, "device": "cpu"}
 
 on a dictionary of NumPy arrays, C-ordered and its own to change: "logits"; "upstream", with the shape of the
 output, unless `per_output` is true; where the function has targets, "targets" (int64 without the class axes, or
@@ -65,7 +65,8 @@ class Backend:
     `adapter` is the file that does so and `dtypes` those it may be asked for. `packages` are the distributions
     whose versions are of interest, the framework first. `remedy` is the command that installs it. `profile`
     declares its arithmetic, from which tolerances are derived. `subjects` is the adapter that runs the users' own
-    functions written in this framework, in a worker apart; None where there is none.
+    functions written in this framework, in a worker apart; None where there is none. `devices` are the kinds it knows
+    of; whether this machine has them is found out when one is asked for.
     """
 
     name: str
@@ -75,3 +76,4 @@ class Backend:
     remedy: str
     profile: DeclareProfile
     subjects: Path | None = None
+    devices: tuple[str, ...] = ("cpu",)

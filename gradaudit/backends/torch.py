@@ -71,4 +71,5 @@ BACKEND = Backend(
     remedy="pip install torch",
     profile=profile,
     subjects=STANDALONE / "torch_subjects.py",
+    devices=("cpu", "cuda", "mps"),
 )

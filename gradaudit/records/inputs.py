@@ -23,7 +23,8 @@ class Inputs:
     "probabilities" or "log_probabilities" that a subject is fed and audited at. `layout` is how the logits lie in the
     subject's memory ("contiguous", "transposed" or "strided") and `upstream_layout` how the upstream gradient does
     ("contiguous", "expanded" or "strided"). `special` marks a probe of special values, where a difference is a
-    matter of policy, and `expects_error` one that the subject should refuse.
+    matter of policy, and `expects_error` one that the subject should refuse. A backend's own formulation computes on
+    `device`; a subject says so itself.
     """
 
     function: FunctionCall
@@ -41,3 +42,4 @@ class Inputs:
     upstream_layout: str = "contiguous"
     special: bool = False
     expects_error: bool = False
+    device: str = "cpu"

@@ -46,6 +46,7 @@ def materialise(case: Case, dtype: str, scale: float, seed: int, draw: Draw) -> 
         upstream=_upstream(case, dtype, seed, draw),
         per_output=case.upstream.kind == "per_output",
         weight=rounded(np.array(weight, dtype=np.float64), dtype) if isinstance(weight, tuple) else None,
+        device=case.device,
     )
 
 

@@ -35,10 +35,10 @@ def _resolved(case: Case, settings: WorkerSettings, known: dict[tuple[object, ..
     if call.name != FORMULA or call.expression is not None:
         return case
     constants = call.parameters["constants"]
-    assert isinstance(constants, Mapping)
-    identity = (str(call.parameters["formula"]), case.base_directory, tuple(constants.items()))
+    assert isinstance(constants, tuple), "pairs of a name and a value"
+    identity = (str(call.parameters["formula"]), case.base_directory, constants)
     if identity not in known:
-        known[identity] = _recorded(case, constants, settings)
+        known[identity] = _recorded(case, dict(constants), settings)
     function = own_functions.with_expression(call, known[identity])
     problem = own_functions.problem_of_case(function, case.targets)
     if problem:

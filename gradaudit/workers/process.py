@@ -108,7 +108,7 @@ class BackendProcess:
         with self._turn:
             if subject is not None:
                 self._make_way(subject)
-            refusal = self._refusal(key, inputs)
+            refusal = self._refusal(key, inputs, inputs.device if subject is None else subject.device)
             if refusal is not None:
                 return refusal
             assert self._channel is not None
@@ -222,7 +222,7 @@ class BackendProcess:
 
         return BackendState(self.backend.name, False, reason=reason, remedy=self.backend.remedy)
 
-    def _refusal(self, key: EvaluationKey, inputs: Inputs) -> EvaluationFailure | None:
+    def _refusal(self, key: EvaluationKey, inputs: Inputs, device: str) -> EvaluationFailure | None:
         """Why the worker is not even asked."""
         from gradaudit.records.evaluation import EvaluationFailure
 
@@ -230,6 +230,9 @@ class BackendProcess:
         if inputs.dtype not in self.backend.dtypes:
             message = f"{name} has no {inputs.dtype}; it has {', '.join(self.backend.dtypes)}"
             return EvaluationFailure(key, "unsupported", message)
+        if device.partition(":")[0] not in self.backend.devices:
+            message = f"{name} does not compute on {device!r}; it knows {', '.join(self.backend.devices)}"
+            return EvaluationFailure(key, "missing", message)
         if self._ready() is None:
             if self._unavailable is None:
                 return EvaluationFailure(key, "crashed", f"the worker of {name} was closed")

@@ -25,6 +25,7 @@ def evaluate(key: EvaluationKey, inputs: Inputs, subject: Subject | None, timeou
         "dtype": inputs.dtype,
         "axis": list(inputs.axis),
         "per_output": inputs.per_output,
+        "device": inputs.device if subject is None else subject.device,
     }
     if subject is not None:
         request |= _of_subject(inputs, subject, timeout)

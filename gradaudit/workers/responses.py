@@ -23,7 +23,7 @@ MAP_FROM = 1 << 20
 
 FLOATS = ("float16", "bfloat16", "float32", "float64")
 
-OUR_ERRORS = ("NoSuchSubjectError", "SubjectImportError", "UnusableSubjectError", "ForkedError")
+OUR_ERRORS = ("NoSuchSubjectError", "SubjectImportError", "UnusableSubjectError", "ForkedError", "MissingError")
 """Exceptions of the adapters for users' code whose messages are whole sentences."""
 
 
@@ -78,7 +78,7 @@ def evaluation(
 def failure(key: EvaluationKey, response: Response, captured: str) -> EvaluationFailure:
     """The failure that a response stands for."""
     kind = str(response["status"])
-    kind = kind if kind in ("out_of_memory", "unsupported") else "raised"
+    kind = kind if kind in ("out_of_memory", "unsupported", "missing") else "raised"
     detail = str(response.get("traceback", "")) + (f"\nprinted:\n{captured}" if captured else "")
     return EvaluationFailure(key, kind, raised(response), detail)
 

@@ -20,6 +20,10 @@ class UnsupportedError(Exception):
     """This torch has no kernel for the dtype."""
 
 
+class MissingError(Exception):
+    """This torch, or this machine, has not the device."""
+
+
 def hello(threads: int) -> dict[str, Any]:
     """Import torch and pin its threads."""
     import torch
@@ -52,7 +56,8 @@ def evaluate(request: Request, arrays: dict[str, Any]) -> dict[str, Any]:
     """Forward and backward of one function; see `gradaudit.backends.interface` for the request."""
     import torch
 
-    tensors = {name: as_tensor(array) for name, array in arrays.items()}
+    device = device_of(request)
+    tensors = {name: as_tensor(array).to(device) for name, array in arrays.items()}
     axes, per_class = list(request["axis"]), request["function"] in ("softmax", "log_softmax")
     jacobian = request["per_output"] and per_class
     if jacobian:
@@ -83,6 +88,18 @@ def evaluate(request: Request, arrays: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
+def device_of(request: Request) -> Any:
+    """The device that is asked for; MissingError where there is none."""
+    import torch
+
+    name = request.get("device", "cpu")
+    there = {"cpu": lambda: True, "cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
+    device = torch.device(name)
+    if not there[device.type]() or (device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count()):
+        raise MissingError("torch %s has no device %r here" % (torch.__version__, name))
+    return device
+
+
 def as_tensor(array: Any) -> Tensor:
     """A tensor over the array's own memory; bfloat16 arrives as its bits."""
     import torch
@@ -96,7 +113,7 @@ def encoded(tensor: Tensor) -> tuple[Any, str]:
     """The array of a tensor, bfloat16 as its bits, and the name of its dtype."""
     import torch
 
-    tensor, dtype = tensor.detach(), str(tensor.dtype).rpartition(".")[2]
+    tensor, dtype = tensor.detach().cpu(), str(tensor.dtype).rpartition(".")[2]
     if tensor.dtype == torch.bfloat16:
         return tensor.contiguous().view(torch.int16).numpy().view("uint16"), dtype
     return tensor.numpy(), dtype
@@ -109,7 +126,7 @@ def _tiled(logits: Tensor, axes: list[int]) -> tuple[Tensor, Tensor]:
     classes = 1
     for axis in axes:
         classes *= logits.shape[axis]
-    one_hot = torch.eye(classes, dtype=logits.dtype)
+    one_hot = torch.eye(classes, dtype=logits.dtype, device=logits.device)
     one_hot = one_hot.reshape([classes] + [size if i in axes else 1 for i, size in enumerate(logits.shape)])
     shape = (classes, *logits.shape)
     return logits.expand(shape).clone(memory_format=torch.contiguous_format), one_hot.expand(shape)
@@ -127,7 +144,8 @@ def _forward(request: Request, logits: Tensor, tensors: dict[str, Tensor], axes:
         return torch.logsumexp(z, axes) if formulation == "fused" else z.exp().sum(axes).log()
     z, axis = _one_class_axis(z, axes)
     classes = z.shape[axis]
-    active = torch.tensor([j for j in range(classes) if j not in set(masked)]) if masked else None
+    kept = [j for j in range(classes) if j not in set(masked)]
+    active = torch.tensor(kept, device=z.device) if masked else None
     z = z if active is None else z.index_select(axis, active)
     if request["function"] == "logsumexp":
         return torch.logsumexp(z, axis) if formulation == "fused" else z.exp().sum(axis).log()
@@ -139,7 +157,7 @@ def _forward(request: Request, logits: Tensor, tensors: dict[str, Tensor], axes:
         y, missing = _log_softmax(z, axis, formulation), float("-inf")
     if active is not None:
         shape = (*y.shape[:axis], classes, *y.shape[axis + 1 :])
-        y = torch.full(shape, missing, dtype=y.dtype).index_copy(axis, active, y)
+        y = torch.full(shape, missing, dtype=y.dtype, device=y.device).index_copy(axis, active, y)
     return _class_axes_restored(y, axis, logits.shape, axes)
 
 

@@ -35,6 +35,7 @@ def _sibling(stem: str) -> Any:
 
 
 user_code = _sibling("user_code")
+MissingError = _sibling("torch_adapter").MissingError
 
 
 class Modules(NamedTuple):
@@ -90,9 +91,9 @@ def evaluate(request: Request, arrays: dict[str, Any]) -> dict[str, Any]:
     response: dict[str, Any] = {"seconds": result.seconds, "notes": notes}
     encoded = _sibling("torch_adapter").encoded
     if not notes["unusable"] or notes["returned_tensor"]:
-        response["output"] = encoded(result.output.cpu())
+        response["output"] = encoded(result.output)
     if result.gradient is not None:
-        response["gradient"] = encoded(result.gradient.cpu())
+        response["gradient"] = encoded(result.gradient)
     return response
 
 
@@ -108,7 +109,7 @@ def experiment(request: Request, arrays: dict[str, Any]) -> dict[str, Any]:
         user_code.mark(error, function)
         raise
     encoded = _sibling("torch_adapter").encoded
-    kept = {name: encoded(tensor.cpu()) for name, tensor in shown.arrays.items()}
+    kept = {name: encoded(tensor) for name, tensor in shown.arrays.items()}
     if request["function"] == "self" and not request["per_output"]:
         own = sys.modules[__name__]
         found_alone, note = _sibling("self_consistency").of_torch(request, arrays, own, modules.runs)
@@ -206,9 +207,7 @@ def given(request: Request, arrays: dict[str, Any]) -> dict[str, Tensor]:
     targets = tensors.get("targets")
     if request["subject"].get("targets") == "one_hot" and targets is not None and not targets.is_floating_point():
         tensors["targets"] = _one_hot(request, targets, tensors["logits"])
-    device = request["subject"].get("device", "cpu")
-    if device != "cpu":
-        _require(device)
+    _sibling("torch_adapter").device_of(request)
     return tensors
 
 
@@ -228,15 +227,6 @@ def _one_hot(request: Request, labels: Tensor, logits: Tensor) -> Tensor:
     rows = rows * (~ignored).unsqueeze(-1).to(rows.dtype)
     rows = rows.unflatten(-1, [logits.shape[axis] for axis in axes])
     return rows.movedim(list(range(rows.dim() - len(axes), rows.dim())), axes).contiguous()
-
-
-def _require(device: str) -> None:
-    import torch
-
-    kind = torch.device(device).type
-    there = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}.get(kind, lambda: False)()
-    if not there:
-        raise UnsupportedError("this torch (%s) has no device %r" % (torch.__version__, device))
 
 
 def settled(seed: int) -> None:
@@ -274,7 +264,7 @@ def _jacobian(request: Request, function: Any, found: Any, tensors: dict[str, Te
     notes = dict(noted(found, first), mutated=mutated)
     response: dict[str, Any] = {"seconds": seconds, "notes": notes}
     if notes["returned_tensor"]:
-        response["output"] = adapter.encoded(first.output.cpu())
+        response["output"] = adapter.encoded(first.output)
     if all(gradient is not None for gradient in gradients):
         response["jacobian"] = adapter.encoded(torch.stack([each.cpu() for each in gradients]))
     return response

@@ -21,6 +21,7 @@ An adapter is one Python file with these names:
         further runs of a user's function (optional); an exception may carry "file:line in name" in `gradaudit_place`.
     draw(distribution, shape, seed) -> float32 array (optional)
     UnsupportedError (optional): the exception class by which it says that it has no such dtype or formulation.
+    MissingError (optional): the one by which it says that this machine has not the device.
 """
 
 from __future__ import annotations
@@ -232,6 +233,7 @@ def failure(error: BaseException, adapter: Any) -> dict[str, Any]:
         status = "out_of_memory"
     else:
         status = "unsupported" if isinstance(error, unsupported) else "raised"
+        status = "missing" if isinstance(error, getattr(adapter, "MissingError", ())) else status
     lines = traceback.format_exception(type(error), error, error.__traceback__)
     return {
         "status": status,
