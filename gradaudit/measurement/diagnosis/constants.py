@@ -171,7 +171,9 @@ class Search:
         constants, values = self._table
         simple = [i for i, constant in enumerate(constants) if constant.order <= 3]
         part = values[simple]
-        decisive = int(np.argmin(np.where(np.isfinite(high - low), (high - low) / np.maximum(np.abs(high), 1e-300), np.inf)))
+        with np.errstate(all="ignore"):
+            widths = (high - low) / np.maximum(np.abs(high), 1e-300)
+        decisive = int(np.argmin(np.where(np.isfinite(widths), widths, np.inf)))
         with np.errstate(all="ignore"):
             first = np.outer(part[:, decisive], part[:, decisive])
             rows, columns = np.nonzero((first >= low[decisive]) & (first <= high[decisive]))
