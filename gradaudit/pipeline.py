@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from gradaudit import __version__
-from gradaudit.records.case import SELF, Case
+from gradaudit.records.case import FORMULA, SELF, Case
 from gradaudit.records.evaluation import BackendState, Evaluation, EvaluationFailure, EvaluationKey
 from gradaudit.records.report import CaseReport, Environment, Report
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from gradaudit.records.subject import Subject
     from gradaudit.reference.truth import Truth
     from gradaudit.specs.plan import Plan, PlannedInputs
+    from gradaudit.workers import WorkerSettings
     from gradaudit.workers.pool import Pool
 
 INTERRUPTED = 130
@@ -80,6 +81,7 @@ def audit(
     if pool is None:
         with worker_pool(settings) as own:
             return audit(cases, settings, progress, own)
+    cases = _with_formulas(cases, settings)
     planned = plan(cases, settings)
     # Frameworks import themselves while the inputs and their exact results are computed here.
     pool.warm(planned.backends, planned.subjects)
@@ -103,11 +105,24 @@ def audit(
 
 def worker_pool(settings: Settings) -> Pool:
     """The workers that an audit with these settings uses; a context manager that ends them."""
-    from gradaudit.workers import WorkerSettings
     from gradaudit.workers.pool import Pool
 
-    limits = WorkerSettings(timeout=settings.timeout, max_memory=settings.max_memory, threads=settings.threads)
-    return Pool(limits, settings.jobs)
+    return Pool(_limits(settings), settings.jobs)
+
+
+def _limits(settings: Settings) -> WorkerSettings:
+    from gradaudit.workers import WorkerSettings
+
+    return WorkerSettings(timeout=settings.timeout, max_memory=settings.max_memory, threads=settings.threads)
+
+
+def _with_formulas(cases: tuple[Case, ...], settings: Settings) -> tuple[Case, ...]:
+    """The cases, with users' Python formulas called in a worker and read."""
+    if all(case.function.name != FORMULA for case in cases):
+        return cases
+    from gradaudit.workers.formulas import resolved
+
+    return resolved(cases, _limits(settings))
 
 
 def backend_states(settings: Settings) -> tuple[BackendState, ...]:

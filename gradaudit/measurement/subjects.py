@@ -11,10 +11,12 @@ from gradaudit.measurement import contract, power, second_order
 from gradaudit.measurement.audited import Audited
 from gradaudit.measurement.diagnosis import diagnose
 from gradaudit.measurement.evaluation import measure
+from gradaudit.measurement.self_consistency import audit_self
+from gradaudit.records.case import SELF
 from gradaudit.records.evaluation import Evaluation
 from gradaudit.records.inputs import Inputs
 from gradaudit.records.location import Location
-from gradaudit.records.measurement import Breach, Exposure, MeasuredCase, NamedFault
+from gradaudit.records.measurement import Breach, Exposure, MeasuredCase, NamedFault, SelfConsistency
 from gradaudit.records.subject import Subject
 from gradaudit.reference import admissible
 from gradaudit.reference.truth import Truth
@@ -37,23 +39,30 @@ def concluded(
     faults: list[NamedFault] = []
     breaches: list[Breach] = []
     exposures: list[Exposure] = []
+    consistency: list[SelfConsistency] = []
     definitions: dict[str, Location] = {}
     case = measured.case
     for (name, dtype), entries in evaluations.items():
         subject = next(each for each in case.subjects if each.name == name)
-        rows = admissible.rows(case.function, dtype, claimed.profile_of(subject, dtype))
-        faults += diagnose(name, dtype, entries, rows)
-        faults += second_order.faults(entries)
-        breaches += contract.breaches(subject, entries)
-        exposures += power.exposures(name, dtype, entries, rows, prove=prove)
         place = _definition(entries[0].evaluation)
         if place is not None:
             definitions.setdefault(name, place)
+        breaches += contract.breaches(subject, entries)
+        if case.function.name == SELF:
+            disagreements, said = audit_self(entries)
+            breaches += disagreements
+            consistency += said
+            continue
+        rows = admissible.rows(case.function, dtype, claimed.profile_of(subject, dtype))
+        faults += diagnose(name, dtype, entries, rows)
+        faults += second_order.faults(entries)
+        exposures += power.exposures(name, dtype, entries, rows, prove=prove)
     return replace(
         measured,
         faults=tuple(faults),
         breaches=tuple(breaches),
         exposures=tuple(exposures),
+        self_consistency=tuple(consistency),
         definitions=tuple(definitions.items()),
     )
 
