@@ -8,7 +8,7 @@ which log-probabilities and probabilities may be formed, and last against the fo
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Generic
 
@@ -225,6 +225,6 @@ class _Interpreter(Generic[N]):
             values = np.asarray(parameters["weight"], dtype=np.float64)
         else:
             constants, masked = parameters.get("constants"), parameters.get("masked_classes")
-            assert isinstance(constants, Mapping)
-            values = np.delete(np.asarray(constants[name], dtype=np.float64), list(masked or ()))  # type: ignore[call-overload]
+            assert isinstance(constants, tuple), "pairs of a name and a value"
+            values = np.delete(np.asarray(dict(constants)[name], dtype=np.float64), list(masked or ()))  # type: ignore[call-overload]
         return self.m.exact(values[None, :])

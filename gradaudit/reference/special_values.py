@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gradaudit.numerics.ball import Ball
+from gradaudit.records.case import FORMULA
 from gradaudit.reference.block import Block
 
 
@@ -35,6 +36,7 @@ TABLE = (
         "NaN for softmax, log_softmax and cross entropy and their gradients; -inf for logsumexp",
         "0 / 0: no class is left to take the probability; the logarithm of an empty sum is -inf",
     ),
+    Policy("a -inf logit under a formula of the user's", "left open", "a formula may read a logit as it is"),
     Policy("a -inf logit", "p = 0 and log p = -inf there; the rest as without the class", "exp(-inf) = 0"),
     Policy("target mass on a -inf logit", "a loss of +inf, the gradient T p - t", "-log 0 = inf; p - t has a limit"),
     Policy("no target mass on a -inf logit", "no contribution to the loss", "0 * log 0 = 0, the limit of t log t"),
@@ -117,7 +119,9 @@ def apply_to_output(enclosed: Enclosed, block: Block, function: str, targets: np
             mid[(excluded & (targets > 0.0)).any(axis=-1)] = np.inf
     mid[block.undefined & block.counted] = np.nan
     left_open = None
-    if function == "logsumexp":
+    if function == FORMULA and excluded is not None:
+        left_open = excluded.any(axis=-1, keepdims=True) | block.top_infinite[:, None]
+    elif function == "logsumexp":
         mid[block.top_infinite] = np.inf
         mid[block.bottom] = -np.inf
     elif block.top_infinite.any():
@@ -127,13 +131,22 @@ def apply_to_output(enclosed: Enclosed, block: Block, function: str, targets: np
 
 
 def apply_to_gradient(
-    enclosed: Enclosed, block: Block, *, undefined_mean: bool, poles: bool = False, quotients: bool = False
+    enclosed: Enclosed,
+    block: Block,
+    *,
+    undefined_mean: bool,
+    poles: bool = False,
+    quotients: bool = False,
+    limits: bool = True,
 ) -> Enclosed:
     """The table's rows for the gradient.
 
-    With `poles` it has one at every excluded class; with `quotients` the formula may have been 0 / 0.
+    With `poles` it has one at every excluded class; with `quotients` the formula may have been 0 / 0; without
+    `limits` nothing is known of rows that have an excluded class.
     """
     at_poles = block.excluded if poles else None
+    if not limits and block.excluded is not None:
+        at_poles = np.broadcast_to(block.excluded.any(axis=-1, keepdims=True), enclosed.mid.shape)
     indefinite = quotients and bool(np.isnan(enclosed.mid).any())
     if not undefined_mean and not block.undefined.any() and at_poles is None and not indefinite:
         return enclosed

@@ -21,6 +21,7 @@ from gradaudit.numerics.algebra import Algebra, N
 from gradaudit.numerics.arb_algebra import ArbAlgebra, ArbArray
 from gradaudit.numerics.arithmetic import FLOAT64
 from gradaudit.numerics.ball import Ball, BallAlgebra
+from gradaudit.records.case import FORMULA
 from gradaudit.records.inputs import Inputs
 from gradaudit.reference import layout as layouts
 from gradaudit.reference import special_values
@@ -311,6 +312,7 @@ class Truth:
             undefined_mean=self.undefined_mean,
             poles=self.inputs.reading == "probabilities",
             quotients=not self._own_gradient(),
+            limits=self.function.name != FORMULA,
         )
 
     def log_probability_gradient(self, truth: BlockTruth) -> np.ndarray:

@@ -96,7 +96,7 @@ def _complete_self(draft: Draft) -> None:
 
 def _complete_formula(draft: Draft) -> None:
     text, constants = str(draft.function.parameters["formula"]), _constants(draft)
-    parameters: dict[str, object] = {**draft.function.parameters, "constants": MappingProxyType(constants)}
+    parameters: dict[str, object] = {**draft.function.parameters, "constants": tuple(constants.items())}
     if is_reference(text):
         targets = draft.model.targets is not None
         output = stand_in.LOSS if targets else stand_in.ACTIVATION
