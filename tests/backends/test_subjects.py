@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -82,7 +83,7 @@ def assert_close(result: Evaluation, due: tuple[float, np.ndarray]) -> None:
 
 SMOOTHED = {"smoothing": 0.1, "weight": {"tensor": WEIGHT}}
 
-CONVENTIONS = {
+CONVENTIONS: dict[str, tuple[str, dict[str, Any], tuple[float, np.ndarray]]] = {
     "a function": ("losses.py:plain", {}, expected()),
     "a function with arguments bound": ("losses.py:smoothed", {"kwargs": SMOOTHED}, expected(0.1, WEIGHT)),
     "a factory": ("losses.py:make", {"kwargs": {"smoothing": 0.2}, "factory": True}, expected(0.2)),

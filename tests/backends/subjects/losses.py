@@ -112,3 +112,58 @@ def stride_of_the_upstream_gradient(logits):
 def by_matmul(logits, targets):
     """Under autocast the product is rounded to 16 bits."""
     return functional.cross_entropy(logits @ torch.eye(logits.shape[1], dtype=logits.dtype), targets)
+
+
+def noisy(logits, targets):
+    return functional.cross_entropy(logits + torch.rand_like(logits), targets)
+
+
+class _Saved(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, logits, targets):
+        ctx.save_for_backward((torch.softmax(logits, 1) - functional.one_hot(targets, logits.shape[1])) / len(logits))
+        return functional.cross_entropy(logits, targets)
+
+    @staticmethod
+    def backward(ctx, upstream):
+        return upstream * ctx.saved_tensors[0], None
+
+
+def saved_gradient(logits, targets):
+    return _Saved.apply(logits, targets)
+
+
+class _Refusing(_Saved):
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, upstream):
+        return upstream * ctx.saved_tensors[0], None
+
+
+def refusing(logits, targets):
+    return _Refusing.apply(logits, targets)
+
+
+class _Freed(_Saved):
+    @staticmethod
+    def backward(ctx, upstream):
+        (gradient,) = ctx.saved_tensors
+        assert not hasattr(ctx, "used"), "the buffers are gone"
+        ctx.used = True
+        return upstream * gradient, None
+
+
+def once_only(logits, targets):
+    return _Freed.apply(logits, targets)
+
+
+def flat(logits, targets):
+    return functional.cross_entropy(logits.view(-1).view(logits.shape), targets)
+
+
+def learns_its_targets(logits, targets):
+    return -(targets * functional.log_softmax(logits, 1)).sum(1).mean()
+
+
+def detaches_its_targets(logits, targets):
+    return -(targets.detach() * functional.log_softmax(logits, 1)).sum(1).mean()
