@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from gradaudit.records.case import Case, Expectation
 from gradaudit.records.evaluation import BackendState, EvaluationFailure
 from gradaudit.records.finding import Finding, RuleSummary
-from gradaudit.records.measurement import Breach, Exposure, InputFacts, Measurement, NamedFault
+from gradaudit.records.measurement import Breach, Exposure, InputFacts, Measurement, NamedFault, SelfConsistency
 
 SCHEMA_VERSION = 1
 
@@ -37,6 +37,7 @@ class CaseReport:
     faults: tuple[NamedFault, ...] = ()
     breaches: tuple[Breach, ...] = ()
     exposures: tuple[Exposure, ...] = ()
+    self_consistency: tuple[SelfConsistency, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -107,6 +107,10 @@ def _case(report: CaseReport) -> Document:
             for breach in report.breaches
         ],
         "exposures": [_fields(exposure) for exposure in report.exposures],
+        "self_consistency": [
+            {**_fields(said, leave_out=("key", "dtype")), "computed_in": said.dtype, **_fields(said.key)}
+            for said in report.self_consistency
+        ],
         "verdicts": [_fields(verdict) for verdict in verdicts(report)],
         "findings": [_fields(finding) for finding in report.findings],
         "missing_expectations": [_fields(missing) for missing in report.missing],

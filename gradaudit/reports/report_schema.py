@@ -124,6 +124,7 @@ def _case() -> Schema:
             "faults": _list(_fault()),
             "breaches": _list(_object({**_place(), "fault": STRING, "statement": STRING, "evidence": SCALARS})),
             "exposures": _list(_exposure()),
+            "self_consistency": _list(_self_consistency()),
             "verdicts": _list(_object({"text": STRING, "sound": BOOLEAN})),
             "findings": _list(_ref("finding")),
             "missing_expectations": _list(_ref("expectation")),
@@ -156,6 +157,12 @@ def _fault() -> Schema:
     alternative = _object({"statement": STRING, "probe": _or_null(STRING)})
     texts = dict.fromkeys(("fault", "statement", "advice"), STRING)
     return _object({**_place(), **texts, "evidence": SCALARS, "alternatives": _list(alternative)})
+
+
+def _self_consistency() -> Schema:
+    verdicts: Schema = {"enum": ["agrees", "wrong", "kink", "too_noisy", "not_tried"]}
+    told: Schema = {"verdict": verdicts, "statement": STRING, "computed_in": STRING, "directions": COUNT}
+    return _object({**_place(), **told, "error": NUMBER, "mismatch": NUMBER})
 
 
 def _exposure() -> Schema:

@@ -113,6 +113,15 @@ def _unmeasured(report: CaseReport) -> list[Verdict]:
     """Subjects that returned something which no exact values stand beside."""
     known = {(item.key.subject, item.key.dtype) for item in ordered(report) if item.key.probe is None}
     found = []
+    for said in report.self_consistency:
+        key = said.key
+        known.add((key.subject, key.dtype))
+        sound = said.verdict in {"agrees", "kink"}
+        # What every probe repeats is said of the own inputs alone.
+        if key.probe is None or not sound:
+            probe = "" if key.probe is None else f", probe {key.probe}"
+            where = setting(key.dtype, key.scale)
+            found.append(Verdict(f"{name(key)}, {where}{probe}: {said.statement}", sound))
     for subject in report.case.subjects:
         for dtype in report.case.dtypes:
             if (subject.name, dtype) in known:

@@ -15,7 +15,7 @@ def exit_status(findings: Iterable[Finding], missing: Iterable[Expectation], fai
     """What one or many cases contribute: 3 before 1 before 0.
 
     3: something that was asked for could not be audited, unexpectedly (a probe that a subject refuses was not asked
-    for; that is a warning). 1: an unexpected finding at or above
+    for; that is no error). 1: an unexpected finding at or above
     `fail_on`, an unexpected error whatever `fail_on` is, or an expected finding that is absent.
     """
     unexpected = [finding for finding in findings if not finding.expected]

@@ -1,6 +1,7 @@
 """Users' own losses in reports: verdicts, probes in one line, planted faults, and the JSON sections about them."""
 
 import json
+import math
 from dataclasses import replace
 
 import jsonschema
@@ -8,6 +9,7 @@ import pytest
 
 from gradaudit.records.case import FunctionCall
 from gradaudit.records.expression import Expression, Node
+from gradaudit.records.measurement import SelfConsistency
 from gradaudit.reports import concise, json_document
 from gradaudit.reports.console import full
 from gradaudit.reports.probes import probe_summaries, sentence
@@ -71,6 +73,29 @@ def test_a_subject_against_its_own_forward(case):
     told = [each.text for each in verdicts(alone)]
     assert told[0] == "Right (torch), float32: held against its own forward; nothing was found"
     assert told[2] == "Short (torch), float32: held against its own forward; see CON505"
+
+
+def test_differences_say_what_they_found(case):
+    kinds = {"agrees": (None, "ones"), "wrong": (None, "ones"), "too_noisy": (None,), "kink": (None,)}
+    said = [
+        SelfConsistency(subject_report.key("Right", probe), verdict, f"it {verdict}", 6, "float64", 1e-9, math.inf)
+        for verdict, probes in kinds.items()
+        for probe in probes
+    ]
+    alone = replace(case, case=replace(case.case, function=FunctionCall("self")), measurements=(), failures=())
+    told = [(each.text, each.sound) for each in verdicts(replace(alone, self_consistency=tuple(said)))]
+    assert told[:5] == [
+        ("Right (torch), float32: it agrees", True),
+        ("Right (torch), float32: it wrong", False),
+        ("Right (torch), float32, probe ones: it wrong", False),
+        ("Right (torch), float32: it too_noisy", False),
+        ("Right (torch), float32: it kink", True),
+    ]
+    report = sample_report.sample_report(replace(alone, self_consistency=tuple(said)))
+    document = json.loads(json_document.render(report))
+    jsonschema.validate(document, closed(report_schema()))
+    assert {each["dtype"] for each in document["cases"][0]["self_consistency"]} == {"float32"}
+    assert {each["computed_in"] for each in document["cases"][0]["self_consistency"]} == {"float64"}
 
 
 @pytest.mark.parametrize(

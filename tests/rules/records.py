@@ -22,6 +22,7 @@ from gradaudit.records.measurement import (
     Measurement,
     NamedFault,
     Quantity,
+    SelfConsistency,
     Sums,
     Values,
 )
@@ -192,6 +193,7 @@ def measured(*parts: object, of: Case | None = None) -> MeasuredCase:
         faults=tuple(part for part in parts if isinstance(part, NamedFault)),
         breaches=tuple(part for part in parts if isinstance(part, Breach)),
         exposures=tuple(part for part in parts if isinstance(part, Exposure)),
+        self_consistency=tuple(part for part in parts if isinstance(part, SelfConsistency)),
     )
 
 
@@ -203,6 +205,6 @@ def found(rule: Rule, *parts: object, of: Case | None = None) -> list[Finding]:
         assert finding.message == " ".join(finding.message.split())
         assert finding.message.isprintable()
         spoken_of = next((each for each in (of or case()).subjects if each.name == finding.subject), None)
-        of_inputs = spoken_of is None or rule.code.startswith("POW")
+        of_inputs = spoken_of is None or rule.code == "POW702"
         assert finding.location == ((of or case()).source if of_inputs else spoken_of.location)
     return findings

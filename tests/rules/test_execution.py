@@ -7,7 +7,7 @@ from gradaudit.rules.execution.out_of_memory import RULE as RUN604
 from gradaudit.rules.execution.raised import RULE as RUN605
 from gradaudit.rules.execution.timed_out import RULE as RUN602
 from gradaudit.rules.exit_status import exit_status
-from tests.rules.records import case, failure, found, subject
+from tests.rules.records import case, failure, found, key, measurement, subject
 
 KINDS = {
     "crashed": RUN601,
@@ -51,13 +51,16 @@ def test_a_subject_is_one_finding_whatever_probes_and_dtypes_it_fails_at() -> No
     assert (finding.subject, finding.dtype, finding.scale, finding.severity) == ("losses.py:f", None, 1.0, "error")
 
 
-def test_a_refused_probe_is_a_warning_and_leaves_the_exit_status_alone() -> None:
+def test_a_refused_probe_is_no_error_and_leaves_the_exit_status_alone() -> None:
     asked = case(subjects=(subject(),))
     refused = [failure("refused", "TypeError: no", subject="losses.py:f", backend="torch", probe=p) for p in "ab"]
     (finding,) = found(RUN605, *refused, of=asked)
     assert (finding.severity, finding.probe, finding.evidence["evaluations"]) == ("warning", "a", 2)
     assert "it takes the case's own inputs and raised here" in finding.message
     assert exit_status([finding], []) == 0
+    answered = measurement(key=key(subject="losses.py:f", backend="torch", probe="c"))
+    (known,) = found(RUN605, *refused, answered, of=asked)
+    assert known.severity == "info"
     raised = failure("raised", "TypeError: no", subject="losses.py:f", backend="torch")
     (told,) = found(RUN605, *refused, raised, of=asked)
     assert (told.severity, told.probe) == ("error", None)

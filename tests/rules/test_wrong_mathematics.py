@@ -227,6 +227,11 @@ class TestLowPrecisionInside:
         claimed = replace(self.stored(DECLARED), profile=Profile("float16", "float16", "float16", "float16"))
         assert found(BUG464, claimed, of=LOSSES) == []
 
+    def test_a_looser_formulation_is_told_elsewhere(self) -> None:
+        stored = self.stored(DECLARED)
+        looser = replace(stored, explanation=replace(stored.explanation, looser=True))
+        assert found(BUG464, looser, of=LOSSES) == []
+
     def test_flushed_subnormals_are_a_warning(self) -> None:
         (finding,) = found(BUG464, self.weaker(FLUSHED), of=LOSSES)
         assert finding.severity == "warning"

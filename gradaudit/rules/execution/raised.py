@@ -14,7 +14,8 @@ from gradaudit.rules.interface import Rule
 def check(measured: MeasuredCase) -> Iterator[Finding]:
     """One finding for each evaluation of a backend, and for each subject, that raised.
 
-    It is a warning where a subject raised on probes alone: the case's own inputs were audited.
+    It is information where a subject refused some probes, for other probes were audited, and a warning where it refused
+    all of them.
     """
     raised = tuple(failed(RULE, measured, "raised", "an exception was raised"))
     yield from raised
@@ -23,10 +24,13 @@ def check(measured: MeasuredCase) -> Iterator[Finding]:
         if failure.kind == "refused":
             refused.setdefault((failure.key.subject, failure.key.backend), []).append(failure)
     told = {(finding.subject, finding.backend) for finding in raised}
+    answered = [each.key for each in measured.measurements] + [each.key for each in measured.self_consistency]
+    taken = {(key.subject, key.backend) for key in answered if key.probe is not None}
     for subject, failures in refused.items():
         if subject not in told:
             statement = "it takes the case's own inputs and raised here, so that nothing is known of its values"
-            yield for_subject(RULE, measured, failures, statement, severity="warning")
+            severity = "info" if subject in taken else "warning"
+            yield for_subject(RULE, measured, failures, statement, severity=severity)
 
 
 RULE = Rule(
@@ -37,7 +41,7 @@ RULE = Rule(
     why="""
         The case is valid by its spec, so the subject was expected to have an answer. What it raised is quoted;
         the full traceback stands in the JSON report. A probe is an input that nobody asked about, so that
-        a subject which refuses one is told so by a warning.
+        a subject that refuses some is told so as information, and one that refuses all by a warning.
     """,
     formula="""
         no mathematics: the call of the subject ended with an exception

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradaudit.records.finding import Finding
-from gradaudit.records.measurement import MeasuredCase, Measurement, Quantity
+from gradaudit.records.measurement import MeasuredCase, Measurement, Quantity, SelfConsistency
 from gradaudit.rules.interface import Rule
 from gradaudit.rules.statement import Evidence, about_evaluation, about_setting, derivatives
-from gradaudit.rules.wording import label, setting, share
+from gradaudit.rules.wording import label, one_line, setting, share
 
 Setting = tuple[str, float]
 
@@ -18,6 +18,7 @@ def check(measured: MeasuredCase) -> Iterator[Finding]:
 
     It is about the case's own inputs. A subject whose probes have power was audited by them.
     """
+    yield from _undecided_by_differences(measured)
     probed = {_who(each) for each in measured.measurements if each.key.probe is not None and _powerless(each) is None}
     groups: dict[Setting, list[Measurement]] = {}
     for measurement in measured.measurements:
@@ -34,6 +35,20 @@ def check(measured: MeasuredCase) -> Iterator[Finding]:
             for measurement, quantity in powerless:
                 words = f"{label(measurement.key)}: {_message(quantity)}"
                 yield about_evaluation(RULE, measured, measurement.key, words, _evidence(quantity))
+
+
+def _undecided_by_differences(measured: MeasuredCase) -> Iterator[Finding]:
+    """Subjects held against their own forward, where no difference could tell the gradient from 0."""
+    said: dict[tuple[str, str], list[SelfConsistency]] = {}
+    for each in measured.self_consistency:
+        said.setdefault((each.key.subject, each.key.dtype), []).append(each)
+    for entries in said.values():
+        if all(each.verdict in {"too_noisy", "not_tried"} for each in entries):
+            first = entries[0]
+            message = f"{label(first.key)}: {one_line(first.statement)}"
+            yield about_evaluation(
+                RULE, measured, first.key, message, {"verdict": first.verdict, "error": first.error}
+            )
 
 
 def _who(measurement: Measurement) -> tuple[str, str, str]:

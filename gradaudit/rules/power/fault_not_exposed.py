@@ -20,8 +20,10 @@ def check(measured: MeasuredCase) -> Iterator[Finding]:
     What probes exposed is no defect of this audit. What standard probes leave hidden, the user can do little about.
     """
     by_hidden: dict[tuple[str, ...], list[Exposure]] = {}
+    # Of a subject that returned nothing to compare, no inputs could expose anything.
+    compared = {(each.key.subject, each.key.dtype) for each in measured.measurements}
     for exposure in measured.exposures:
-        if exposure.hidden:
+        if exposure.hidden and (exposure.subject, exposure.dtype) in compared:
             by_hidden.setdefault(exposure.hidden, []).append(exposure)
     for hidden, exposures in by_hidden.items():
         first = exposures[0]

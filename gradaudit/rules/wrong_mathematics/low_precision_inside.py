@@ -61,7 +61,9 @@ def _stores_statistics(measurement: Measurement) -> bool:
     wide = formats.get("float32").precision
     claimed = formats.get(profile.accumulate).precision >= wide > formats.get(profile.storage).precision
     named_so = explanation.precision == STORED[0] or explanation.precision.startswith(STORED[1])
-    return explanation.explains and not explanation.weaker and claimed and named_so
+    # What a looser formulation explains is told by the rules on cancellation.
+    tight = explanation.explains and not explanation.weaker and not explanation.looser
+    return tight and claimed and named_so
 
 
 def _needed(measurement: Measurement) -> str:
