@@ -299,6 +299,7 @@ def _judged(case: Case, known: _Measured, settings: Settings) -> CaseReport:
         measured.faults,
         measured.breaches,
         measured.exposures,
+        measured.self_consistency,
     )
 
 

@@ -14,7 +14,7 @@ from gradaudit.rules.interface import Rule
 def check(measured: MeasuredCase) -> Iterator[Finding]:
     """One finding for each evaluation of a backend, and for each subject, that raised.
 
-    It is information where a subject refused some probes, for other probes were audited, and a warning where it refused
+    It is information where a subject refused some probes, for others were audited, and a warning where it refused
     all of them.
     """
     raised = tuple(failed(RULE, measured, "raised", "an exception was raised"))
