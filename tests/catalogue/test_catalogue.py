@@ -4,6 +4,7 @@ Each is audited whole: its own inputs, the standard probes, diagnosis, contract 
 """
 
 import functools
+from typing import Any
 
 import pytest
 
@@ -31,7 +32,27 @@ MODULES = (
 NAMED_AT_LEAST = 0.95
 
 ADVICE = frozenset({"CAN103", "CAN104", "CAN105", "DIV305"})
-"""Codes of warnings: they catch what they name."""
+"""Codes that are no errors, and catch what they name all the same: what is lost is within what rounding can do."""
+
+
+QUICK = (
+    "padding_counts_in_the_mean",
+    "first_entry_of_the_upstream_gradient_for_all",
+    "softmax_backward_lost_its_mean",
+    "scale_of_the_logits_forgotten",
+    "cast_that_copies_nothing",
+    "chunks_of_rows_over_one_count",
+    "two_passes",
+    "softmax_of_logarithms",
+)
+"""A sample that is audited whenever tests are run; the others are slow, all together."""
+
+
+def sampled(entries: dict[str, Entry]) -> list[Any]:
+    return [
+        pytest.param(entry, id=name, marks=() if name in QUICK else pytest.mark.slow)
+        for name, entry in entries.items()
+    ]
 
 
 @functools.cache
@@ -49,25 +70,31 @@ def found(entry: Entry) -> tuple[set[str], set[str]]:
 
 def is_named(entry: Entry) -> bool:
     errors, codes = found(entry)
-    return any(code in errors or (code in codes and code in ADVICE) for code in entry.codes)
+    return any(code in errors or code in codes & ADVICE for code in entry.codes)
 
 
-@pytest.mark.parametrize("entry", FAULTY.values(), ids=FAULTY)
+@pytest.mark.parametrize("entry", sampled(FAULTY))
 def test_a_fault_is_caught(entry):
     errors, _ = found(entry)
     assert errors or is_named(entry), f"{entry.codes} expected, nothing found"
 
 
+@pytest.mark.parametrize("name", [name for name in QUICK if name in FAULTY])
+def test_a_fault_of_the_sample_is_named(name):
+    assert is_named(FAULTY[name]), found(FAULTY[name])
+
+
+@pytest.mark.slow
 def test_faults_are_named():
     others = {name: (entry.codes, sorted(found(entry)[0])) for name, entry in FAULTY.items() if not is_named(entry)}
     assert len(others) <= (1 - NAMED_AT_LEAST) * len(FAULTY), others
 
 
-@pytest.mark.parametrize("entry", SOUND.values(), ids=SOUND)
+@pytest.mark.parametrize("entry", sampled(SOUND))
 def test_nothing_is_said_against_a_sound_loss(entry):
     (case,) = report_on(entry.name).cases
     assert [f"{finding.code} {finding.message}" for finding in case.findings if finding.severity == "error"] == []
-    assert not case.failures
+    assert {failure.kind for failure in case.failures} <= {"refused"}
 
 
 def test_every_class_of_faults_is_there():
