@@ -165,7 +165,10 @@ class Formulated(BallAlgebra):
         size = p.mid * (np.abs(g.mid) + np.asarray(g.rad))
         total = size.sum(axis=-1, keepdims=True)
         result = log_softmax_vjp(self, self.probabilities(z), p * g) if by_log else softmax_vjp(self, p, g)
-        return self.finished(z, result, size + p.mid * total, total)
+        # g / s^2 on its way to the sum of the exponentials, from where every exponential multiplies it again.
+        lost = np.abs(g.mid).sum(axis=-1, keepdims=True) + self.exponentials(z).n * np.max(g.rad, initial=0.0)
+        lost = 2.0 * self.arithmetic.eta_operation * lost * self.exponentials(z).weight
+        return self.finished(z, Ball(self, result.mid, result.rad + lost), size + p.mid * total, total)
 
     def finished(self, z: Ball, gradient: Ball, terms: np.ndarray, total: np.ndarray) -> Ball:
         """A gradient of the logits with what the candidate's own operations and its attached shift add.
