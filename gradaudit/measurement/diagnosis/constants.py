@@ -154,6 +154,16 @@ class Search:
                 add(f"1/{k}", {"K"}, 3, ones / k)
         return [constant for constant, _ in found], np.stack([values for _, values in found])
 
+    def everything(self) -> np.ndarray:
+        """All single factors, as a mask."""
+        return np.ones(len(self._table[0]), dtype=bool)
+
+    def surviving(self, alive: np.ndarray, position: int, interval: tuple[float, float]) -> np.ndarray:
+        """Those of the factors `alive` that one more evaluation allows."""
+        values = self._table[1][:, position]
+        with np.errstate(invalid="ignore"):
+            return np.asarray(alive & (values >= interval[0]) & (values <= interval[1]))
+
     def explanations(self, intervals: Sequence[tuple[float, float]], limit: int = 3) -> list[Constant]:
         """The simplest factors within all intervals; two of them may be multiplied where no single one will do."""
         low, high = np.array([each[0] for each in intervals]), np.array([each[1] for each in intervals])

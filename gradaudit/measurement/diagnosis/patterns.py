@@ -167,7 +167,7 @@ def _partitions(view: View) -> list[Pattern]:
     found = []
     for text, edges in [*rules, *axes]:
         for valid in (True, False):
-            found.append(_mean_of_means(text, edges, valid=valid))
+            found += [_mean_of_means(text, edges, valid=valid, added=added) for added in (False, True)]
     return found
 
 
@@ -189,7 +189,7 @@ def _split(rows: int, count: int) -> list[int]:
     return [0, *np.cumsum(sizes).tolist()]
 
 
-def _mean_of_means(text: str, edges: Edges, *, valid: bool) -> Pattern:
+def _mean_of_means(text: str, edges: Edges, *, valid: bool, added: bool) -> Pattern:
     what = "over its own rows" if valid else "over all its rows, the ignored ones too"
 
     def vector(view: View) -> np.ndarray | None:
@@ -206,11 +206,20 @@ def _mean_of_means(text: str, edges: Edges, *, valid: bool) -> Pattern:
             part = own[start:stop].sum() if valid else float(stop - start)
             if part == 0.0:
                 return None
-            result[start:stop] = view.truth.denominator.value / (part * (len(places) - 1))
+            result[start:stop] = view.truth.denominator.value / (part * (1 if added else len(places) - 1))
         return result
 
+    name = f"{'sum' if added else 'mean'} of means, {text}, {'valid' if valid else 'all'}"
+    if added:
+        return Pattern(
+            name,
+            REDUCTION,
+            f"a sum of means: {text} are each averaged {what}, and their means added up",
+            "add up the losses of all rows and divide once, by the sum of what counts in all of them",
+            vector,
+        )
     return Pattern(
-        f"mean of means, {text}, {'valid' if valid else 'all'}",
+        name,
         MEANS,
         f"a mean of means: {text} are each averaged {what}, and their means averaged",
         "add up the losses of all rows and divide once, by the sum of what counts in all of them",

@@ -19,6 +19,9 @@ from gradaudit.reference.ladder import ToleranceRow
 Interval = tuple[float, float]
 FREE: Interval = (-np.inf, np.inf)
 
+TELLING_ROWS, TELLING_CLASSES = 5, 8
+"""With fewer, many faults look alike; such evaluations are asked last. What is named does not depend on it."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reading:
@@ -57,8 +60,16 @@ class Evidence:
     """The evaluations that a fault has to explain, under one arithmetic, and the predictions made for them."""
 
     def __init__(self, views: Sequence[View], row: ToleranceRow) -> None:
-        # What fails goes first, the small before the large.
-        self.views = sorted(views, key=lambda view: (view.gradient_right and view.output_right, view.x.size))
+        # What fails goes first, and what tells most at the least cost: enough rows and classes, the small before the
+        # large.
+        self.views = sorted(
+            views,
+            key=lambda view: (
+                view.gradient_right and view.output_right,
+                view.rows < TELLING_ROWS or view.classes < TELLING_CLASSES,
+                view.x.size,
+            ),
+        )
         self.row = row
         self.search = Search(self.views)
 
@@ -166,6 +177,7 @@ class Evidence:
         `leak` adds the losses of ignored rows: what leaks, its constant and that of the others.
         """
         intervals: list[Interval] = []
+        alive = self.search.everything()
         for position, view in enumerate(self.views):
             if view.loss is None:
                 intervals.append(FREE)
@@ -187,6 +199,10 @@ class Evidence:
             if interval[0] > interval[1]:
                 return None
             intervals.append(interval)
+            # A single number fits any model by some factor: it has to be a factor with a name, or one for all.
+            alive = self.search.surviving(alive, position, interval)
+            if (recipe or pattern is not None) and not alive.any() and not _agree(intervals):
+                return None
         return intervals
 
     def _leaked(
@@ -226,6 +242,10 @@ class Evidence:
         return all(
             low <= self.search.value(constant, position) <= high for position, (low, high) in enumerate(intervals)
         )
+
+
+def _agree(intervals: Sequence[Interval]) -> bool:
+    return max(low for low, _ in intervals) <= min(high for _, high in intervals)
 
 
 def floor(view: View) -> float:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+
+import numpy as np
 
 from gradaudit.measurement.diagnosis.models import axes, logits, losses, outputs, parameters, targets
 from gradaudit.measurement.diagnosis.models.variation import STAGES, Recipe, Variation
@@ -72,11 +74,19 @@ def _singles(slips: Sequence[Variation]) -> Iterator[Recipe]:
 
 def _pairs(evidence: Evidence, slips: Sequence[Variation]) -> Iterator[Recipe]:
     """Slips of two stages; those of one evaluation that are no slip at all are left out."""
-    common = [slip for slip in slips if not slip.rarely and slip.stage != "whole"]
+    common = [slip for slip in slips if not slip.rarely and slip.stage != "whole" and _moves(evidence, (slip,))]
     for first, second in combinations(common, 2):
         if first.stage == second.stage:
             continue
         yield tuple(sorted((first, second), key=lambda slip: STAGES.index(slip.stage)))
+
+
+def _moves(evidence: Evidence, recipe: Recipe) -> bool:
+    """Whether slips change any gradient where the subject's is wrong first."""
+    view = next(each for each in evidence.views if not each.gradient_right)
+    changed, due = evidence.predicted(view, recipe), evidence.predicted(view, ())
+    apart = np.abs(changed.gradient.mid - due.gradient.mid) > changed.gradient.rad + due.gradient.rad
+    return bool(apart.any())
 
 
 def _explanations(
@@ -84,22 +94,27 @@ def _explanations(
 ) -> list[Explanation]:
     loss_right = all(view.output_right for view in evidence.views)
     if all(view.gradient_right for view in evidence.views):
-        gradients = [RIGHT]
-        found = [Explanation(loss, RIGHT) for loss in _losses(evidence, list(recipes), rows)]
-        return _simplest(found)
-    gradients = []
-    best = 1 << 30
+        return _simplest([Explanation(loss, RIGHT) for loss in _losses(evidence, recipes, rows)])
+    best = FAR
+    explained: list[Explanation] = []
     for recipe in recipes:
-        # A recipe alone costs at least this much.
-        if sum(4 if slip.rarely else 3 for slip in recipe) > best + 3:
+        if cost(recipe) > best or (any(slip.rarely for slip in recipe) and not _moves(evidence, recipe)):
             continue
         readings = evidence.gradient_readings(recipe, [*rows] if len(recipe) < 2 else [])
-        gradients += readings
-        best = min([best, *(reading.order for reading in readings)])
-    explained: list[Explanation] = []
-    for gradient in sorted(gradients, key=lambda reading: reading.order)[:12]:
-        explained += [Explanation(loss, gradient) for loss in _loss_of(evidence, gradient, slips, rows, right=loss_right)]
+        for gradient in readings:
+            if gradient.order <= best:
+                losses = _loss_of(evidence, gradient, slips, rows, right=loss_right)
+                explained += [Explanation(loss, gradient) for loss in losses]
+                best = min([best, *(each.order for each in explained)])
     return _simplest(explained)
+
+
+FAR = 1 << 30
+
+
+def cost(recipe: Recipe) -> int:
+    """The least that a recipe adds to the order of a reading."""
+    return sum(4 if slip.rarely else 3 for slip in recipe)
 
 
 def _loss_of(
@@ -120,12 +135,17 @@ def _loss_of(
     return _losses(evidence, candidates, rows)[:2]
 
 
-def _losses(evidence: Evidence, recipes: Sequence[Recipe], rows: Sequence[Pattern]) -> list[Reading]:
-    found = []
+def _losses(evidence: Evidence, recipes: Iterable[Recipe], rows: Sequence[Pattern]) -> list[Reading]:
+    """Readings of the losses, the simplest first; patterns where no recipe will do without."""
+    found: list[Reading] = []
+    best = FAR
     for recipe in recipes:
+        if cost(recipe) > best:
+            continue
         reading = evidence.loss_reading(recipe, None)
         if reading is not None:
             found.append(reading)
+            best = min(best, reading.order)
     if not any(reading.constant is not None for reading in found):
         for pattern in rows:
             reading = evidence.loss_reading((), pattern) if pattern.of_loss else None
@@ -137,8 +157,9 @@ def _losses(evidence: Evidence, recipes: Sequence[Recipe], rows: Sequence[Patter
 def _simplest(found: Sequence[Explanation]) -> list[Explanation]:
     """The simplest explanation first, then as simple ones that name other faults."""
     ordered = sorted(found, key=lambda each: each.order)
+    # What is as simple and says the same is said once.
     kept: list[Explanation] = []
     for each in ordered:
-        if each.order <= ordered[0].order + 1 and all(each.faults != known.faults for known in kept):
+        if each.order <= ordered[0].order and all(each.faults != known.faults for known in kept):
             kept.append(each)
     return kept

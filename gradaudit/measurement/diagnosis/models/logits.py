@@ -67,8 +67,10 @@ _TWICE_TEXT = (
 )
 
 
-def _entry(name: str, fault: str, statement: str, advice: str, make: Make, *, everywhere: bool = False) -> Variation:
-    return Variation("logits", name, fault, statement, advice, make, all_classes=everywhere)
+def _entry(
+    name: str, fault: str, statement: str, advice: str, make: Make, *, everywhere: bool = False, rarely: bool = False
+) -> Variation:
+    return Variation("logits", name, fault, statement, advice, make, all_classes=everywhere, rarely=rarely)
 
 
 def _scales(view: View) -> list[Variation]:
@@ -87,10 +89,12 @@ def _scales(view: View) -> list[Variation]:
                 f"softmax is taken of the logits x {factor:.6g} instead of x {s / t:.6g}: {text}",
                 f"multiply the logits by logit_scale / temperature = {s / t:.6g} once, forward and backward",
                 lambda m, x, v: adjusted(m, capped(m, x * m.parameter(factor), v), v),
+                rarely=rarely,
             )
         )
 
     seen = [s / t]
+    rarely = False
     if t != 1.0:
         add(s, "the temperature is dropped")
         add(s * t, "the temperature multiplies where it should divide")
@@ -106,6 +110,7 @@ def _scales(view: View) -> list[Variation]:
         add(1.0, "neither the logit scale nor the temperature is applied")
         add(t / s, "both are applied the wrong way round")
     if t == 1.0 and s == 1.0:
+        rarely = True
         classes = view.truth.layout.active_classes
         for factor, text in (
             (2.0, "they are doubled"),

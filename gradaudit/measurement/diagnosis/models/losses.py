@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -21,7 +22,21 @@ def variations(view: View) -> list[Variation]:
     """The slips that exist for a loss of rows."""
     if not view.truth.function.takes_targets:
         return []
-    return [*_detached(), *_masses(), *_normalisers(view), *_unlogged(view), *_clamps(view)]
+    found = [*_detached(), *_masses(), *_normalisers(view), *_unlogged(view), *_clamps(view)]
+    return [slip if slip.name in COMMON else replace(slip, rarely=True) for slip in found]
+
+
+COMMON = (
+    "normaliser detached",
+    "target's logit detached",
+    "unit mass assumed",
+    "normaliser 2 times",
+    "p / 2",
+    "normaliser of the first 1/2",
+    "no logarithm",
+    "label left out of the normaliser",
+)
+"""What is also tried together with a slip of another stage."""
 
 
 def entry(name: str, fault: str, statement: str, advice: str, make: Make, *, rarely: bool = False) -> Variation:

@@ -150,7 +150,7 @@ def _smoothing(view: View) -> list[Variation]:
             own, other = pair(eps, float(view.truth.layout.active_classes), view)
             return _pair(view, own, other)
 
-        found.append(Variation("targets", name, fault, statement, advice, make))
+        found.append(Variation("targets", name, fault, statement, advice, make, rarely=eps == 0.0))
 
     if eps == 0.0:
         for wrong in (0.1, 0.05, 0.2, 0.01):
