@@ -75,7 +75,7 @@ def function(expression: Expression) -> Function:
         invariants=("adding a constant to the logits changes nothing", "every gradient row adds up to 0")
         if zero
         else (),
-        source="the user's formula; bounds: docs/numerics.md",
+        source='the user\'s formula; bounds: docs/numerics.md, "Formulas"',
         parameters=PARAMETERS,
         formulations=(),
         takes_targets=bool(read & {"y", "q"}),

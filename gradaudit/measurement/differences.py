@@ -43,7 +43,7 @@ class Estimate:
 def noise(neighbours: np.ndarray, size: float, unit_roundoff: float) -> float:
     """What a value may be off by: from differences of a high order of values close together [distances, points].
 
-    The k-th difference of independent errors has (2k)! / (k!)^2 times their variance (Hamming; More and Wild 2011,
+    The k-th difference of independent errors has (2k)! / (k!)^2 times their variance (Moré and Wild 2011,
     doi:10.1137/100786125). At least one rounding of the largest term.
     """
     spreads = np.diff(neighbours, n=ORDER, axis=-1)

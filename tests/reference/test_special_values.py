@@ -45,7 +45,7 @@ def test_every_row_has_a_reason_and_is_in_the_documentation() -> None:
         assert row.due
         assert row.reason
     situations = [row.situation for row in special_values.TABLE]
-    assert len(set(situations)) == len(situations) == 10
+    assert len(set(situations)) == len(situations) == 14
     assert documented.between("special values") == documented.special_value_table()
 
 
