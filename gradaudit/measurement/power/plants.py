@@ -75,8 +75,16 @@ def _row_weights(scene: Scene) -> np.ndarray:
 
 
 def _upstream_gradient(scene: Scene) -> Planted | None:
-    """The backward does not multiply by what it is handed."""
-    return Planted(scene.output, scene.with_upstream(1.0))
+    """The backward does not multiply by what it is handed; that of an activation uses the first row of it for all."""
+    upstream = scene.truth.inputs.upstream
+    assert upstream is not None, "a scene has an upstream gradient"
+    if not scene.elementwise:
+        return Planted(scene.output, scene.with_upstream(np.ones_like(upstream)))
+    if scene.rows < 2:
+        return None
+    whole = scene.view.whole
+    first = np.tile(whole.as_rows(upstream)[:1], (scene.rows, 1))
+    return Planted(scene.output, scene.with_upstream(whole.restored(first)))
 
 
 def _ignored_rows_leak(scene: Scene) -> Planted | None:

@@ -166,11 +166,9 @@ class Scene:
         """The function on other logits."""
         return self._predicted(variation)
 
-    def with_upstream(self, value: float) -> np.ndarray:
-        """The gradient under an upstream gradient that is `value` everywhere."""
-        upstream = self.truth.inputs.upstream
-        assert upstream is not None
-        other = Truth(replace(self.truth.inputs, upstream=np.full_like(upstream, value)))
+    def with_upstream(self, upstream: np.ndarray) -> np.ndarray:
+        """The gradient under another upstream gradient, of the output's shape."""
+        other = Truth(replace(self.truth.inputs, upstream=upstream))
         return self.scattered(np.concatenate([other.gradient(block, None).mid for block in other.blocks()]))
 
     def _predicted(self, variation: Variation) -> Planted | None:
