@@ -114,10 +114,11 @@ def test_an_expectation_that_is_not_met_fails(pytester, spec):
 
 
 def test_a_subject_that_cannot_be_run_fails_and_says_why(pytester, spec):
-    spec(SUBJECT.replace("LOSS", "nowhere.py:loss"))
+    pytester.makepyfile(mine="def loss(logits, targets, upstream):\n    raise KeyError('no such head')\n")
+    spec(SUBJECT.replace("LOSS", "mine.py:loss"))
     result = pytester.runpytest_inprocess("-q")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*RUN605*", "*there is no file nowhere.py*"])
+    result.stdout.fnmatch_lines(["*RUN605*", "*mine.py:2 in loss: KeyError: 'no such head'*"])
 
 
 def test_a_malformed_spec_is_an_error_of_the_collection(pytester, spec):
