@@ -187,11 +187,14 @@ class _Fused(_Plain):
         return None
 
     def _multiply(self, a: int, b: int) -> int:
-        for first, second in ((a, b), (b, a)):
-            if self.is_constant(second, 1.0):
-                return first
-            if self.is_(second, "negate"):
-                return self._negate(self._multiply(first, self.node(second).arguments[0]))
+        if self.is_constant(a, 1.0):
+            return b
+        if self.is_constant(b, 1.0):
+            return a
+        if self.is_(a, "negate"):
+            return self._negate(self._multiply(self.node(a).arguments[0], b))
+        if self.is_(b, "negate"):
+            return self._negate(self._multiply(a, self.node(b).arguments[0]))
         return self.graph.add("multiply", a, b)
 
     def _divide(self, a: int, b: int) -> int:

@@ -87,6 +87,11 @@ def function(expression: Expression) -> Function:
     )
 
 
+def evaluated(expression: Expression) -> Formula:
+    """The expression as a formula over any algebra."""
+    return _Interpreted(expression)
+
+
 def names_in(expression: Expression) -> dict[str, str]:
     """The kinds of the names that the expression reads; what is no input of ours is one number per class."""
     return dict.fromkeys(inputs_of(expression), CLASS) | INPUTS

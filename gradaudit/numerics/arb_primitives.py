@@ -97,6 +97,10 @@ class ArbPrimitives(ABC):
             inside &= np.asarray(a <= self.exact(high), dtype=bool)
         return self.where(inside, g, self.exact(0.0))
 
+    def in_range(self, a: ArbArray) -> ArbArray:
+        """`a`: there is no range to leave."""
+        return a
+
     def stop_gradient(self, a: ArbArray) -> ArbArray:
         """`a`, which a derivative takes as a constant."""
         return a
@@ -158,6 +162,9 @@ class ArbPrimitives(ABC):
         own = int(exponent) if whole else self._arb(exponent)
 
         def raised(x: Any) -> Any:
+            # flint knows no powers of a ball that holds 0, though products of it are balls again.
+            if whole and exponent > 0.0 and x.contains(0):
+                return _product(x, int(exponent))
             return self._arb(0) if x == 0 and exponent > 0.0 else x**own
 
         return np.asarray(np.frompyfunc(raised, 1, 1)(a), dtype=object)
@@ -200,3 +207,11 @@ class ArbPrimitives(ABC):
     def logsumexp_vjp(self, z: ArbArray, g: ArbArray) -> ArbArray:
         """p_j g."""
         return np.asarray(self.softmax(z) * g, dtype=object)
+
+
+def _product(x: Any, times: int) -> Any:
+    """x multiplied by itself, by squaring."""
+    if times == 1:
+        return x
+    half = _product(x, times // 2)
+    return half * half if times % 2 == 0 else half * half * x
