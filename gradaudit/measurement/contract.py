@@ -66,7 +66,7 @@ def _mutated(subject: Subject, entry: Audited) -> Iterator[Breach]:  # noqa: ARG
         yield _breach(
             "input-mutated",
             entry,
-            f"{what}: not the bytes that were handed over (byte for byte)",
+            f"{what}: these are not the bytes any more that were handed over",
             mutated=len(mutated),
         )
 
