@@ -35,7 +35,7 @@ def by_ratio(m: Algebra[N], rows: Rows[N]) -> N:
     """sum_j q_j log(q_j / p_j) with p from a softmax: infinite where p_j is 0."""
     q, p = _mass(rows), losses.probabilities(m, rows)
     assert rows.support is not None
-    return m.sum(q * m.log(m.where(rows.support, q / p, m.exact(1.0))))
+    return m.sum(q * m.log(m.where(rows.support, m.in_range(q / p), m.exact(1.0))))
 
 
 def _mass(rows: Rows[N]) -> N:

@@ -163,6 +163,10 @@ class Algebra(Protocol[N]):
         """a as the classes from `start` on, among `width`; 0 at the others."""
         ...
 
+    def in_range(self, a: N) -> N:
+        """a; where a candidate's quotient may have overflowed, nothing is promised of it."""
+        ...
+
     def stop_gradient(self, a: N) -> N:
         """a, which a derivative takes as a constant."""
         ...

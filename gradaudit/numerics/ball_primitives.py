@@ -86,6 +86,13 @@ class BallPrimitives(BallCore):
         rad = np.where(never, 0.0, g.rad + np.where(surely, 0.0, np.abs(g.mid)))
         return self.ball(mid, rad)
 
+    def in_range(self, a: Ball) -> Ball:
+        """`a`; charged, unbounded where a candidate may have left the range of its format."""
+        if self.encloses:
+            return a
+        beyond = np.abs(a.mid) + a.rad >= self.arithmetic.largest
+        return self.ball(a.mid, np.where(beyond, np.inf, a.rad))
+
     def stop_gradient(self, a: Ball) -> Ball:
         """`a`, which a derivative takes as a constant."""
         return a

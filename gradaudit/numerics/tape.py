@@ -46,9 +46,11 @@ class Variable(Generic[N]):
         return self.tape.node(a * b, (self, lambda g: g * b), (other, lambda g: g * a))
 
     def __truediv__(self, other: Variable[N]) -> Variable[N]:
-        b = other.value
+        m, b = self.tape.m, other.value
         quotient = self.value / b
-        return self.tape.node(quotient, (self, lambda g: g / b), (other, lambda g: -(g * (quotient / b))))
+        return self.tape.node(
+            quotient, (self, lambda g: m.in_range(g / b)), (other, lambda g: -(g * m.in_range(quotient / b)))
+        )
 
     def __neg__(self) -> Variable[N]:
         return self.tape.node(-self.value, (self, _negated))
@@ -144,6 +146,10 @@ class Tape(Generic[N]):
         """The first largest class of each row."""
         return self.m.argmax(a.value)
 
+    def in_range(self, a: Variable[N]) -> Variable[N]:
+        """a, and its cotangent."""
+        return self.node(self.m.in_range(a.value), (a, self.m.in_range))
+
     def stop_gradient(self, a: Variable[N]) -> Variable[N]:
         """a as a constant."""
         return self.constant(a.value)
@@ -233,7 +239,7 @@ class Tape(Generic[N]):
 
     def log(self, a: Variable[N]) -> Variable[N]:
         """Logarithm."""
-        return self.node(self.m.log(a.value), (a, lambda g: g / a.value))
+        return self.node(self.m.log(a.value), (a, lambda g: self.m.in_range(g / a.value)))
 
     def log1p(self, a: Variable[N]) -> Variable[N]:
         """log(1 + a)."""

@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
-import torch
+import torch  # noqa: TID253 (a candidate)
 
 from gradaudit.functions import by_tape, registry
 from gradaudit.functions.interface import Spelling
@@ -77,11 +77,23 @@ def shares(name: str, spelling: Spelling, own: dict[str, object], dtype: str, lo
     targets = None
     if function.takes_targets:
         targets = families.probabilities(logits, dtype, 1) if soft else families.labels(logits, 1)
-    upstream = families.upstream(logits.shape if not function.has_row_output else logits.shape[:1], dtype, 3)
-    call = FunctionCall(name, MappingProxyType(parameters))
-    inputs = Inputs(call, dtype, 1.0, (1,), logits, targets, upstream, False, None)
-    got = _candidate(name, spelling, inputs)
-    return _compared(Truth(inputs), spelling, PROFILES[dtype], *got)
+    inputs = inputs_of(name, parameters, logits, targets, dtype)
+    return compared(inputs, spelling, *_candidate(name, spelling, inputs))
+
+
+def inputs_of(
+    name: str,
+    parameters: Mapping[str, object],
+    logits: np.ndarray,
+    targets: np.ndarray | None,
+    dtype: str,
+    reading: str = "logits",
+) -> Inputs:
+    """Inputs with a random upstream gradient and no reduction."""
+    shape = logits.shape[:1] if registry.get(name).has_row_output else logits.shape
+    call = FunctionCall(name, MappingProxyType(dict(parameters)))
+    upstream = families.upstream(shape, dtype, 3)
+    return Inputs(call, dtype, 1.0, (1,), logits, targets, upstream, False, None, reading=reading)
 
 
 def _candidate(name: str, spelling: Spelling, inputs: Inputs) -> tuple[np.ndarray, np.ndarray]:
@@ -103,9 +115,11 @@ def _candidate(name: str, spelling: Spelling, inputs: Inputs) -> tuple[np.ndarra
     return loss.detach().double().numpy().reshape(rows, -1), x.grad.double().numpy()
 
 
-def _compared(truth: Truth, spelling: Spelling, profile: Profile, loss: np.ndarray, grad: np.ndarray) -> Share | None:
+def compared(inputs: Inputs, spelling: Spelling, loss: np.ndarray, grad: np.ndarray) -> Share:
+    """What a candidate returned, against the exact values."""
+    truth = Truth(inputs)
     (block,) = truth.blocks()
-    m = BallAlgebra(arithmetics.of_profile(profile))
+    m = BallAlgebra(arithmetics.of_profile(PROFILES[inputs.dtype]))
     rows = Lift(m, truth.parameters, None, truth.elementwise).rows(block.block, None)
     with np.errstate(all="ignore"):
         output: Ball = spelling.output(m, rows)
@@ -124,7 +138,7 @@ def _compared(truth: Truth, spelling: Spelling, profile: Profile, loss: np.ndarr
 
 
 def cases(name: str, dtype: str, sizes: tuple[int, ...], rows: int) -> Iterator[tuple[dict[str, object], np.ndarray]]:
-    """Every set of parameters on every family of logits, of every size; logits whose square has left the range not."""
+    """Every set of parameters on every family of logits, of every size, but for logits whose square overflows."""
     largest = np.sqrt(1e37)
     for own in PARAMETERS[name]:
         for n in sizes:
