@@ -61,9 +61,10 @@ def assert_gradients(
     of `gradaudit check`. Returns the report; raises RequestError where the arguments make no sense.
     """
     __tracebackhide__ = True
+    from gradaudit.testing.request import ARGUMENTS
     from gradaudit.testing.verdict import failure
 
-    given = {key: value for key, value in locals().items() if key in _KEYS}
+    given = {key: value for key, value in locals().items() if key in ARGUMENTS}
     report = _audit(loss, function, given, function_parameters, _caller())
     text = failure(report)
     if text is not None:
@@ -73,13 +74,11 @@ def assert_gradients(
 
 def audit_gradients(loss: object, function: str | Mapping[str, object] = "cross_entropy", **arguments: Any) -> Report:
     """The report on `loss`, whatever it says; the arguments are those of :func:`assert_gradients`."""
-    given = {key: value for key, value in arguments.items() if key in _KEYS}
-    parameters = {key: value for key, value in arguments.items() if key not in _KEYS}
+    from gradaudit.testing.request import ARGUMENTS
+
+    given = {key: value for key, value in arguments.items() if key in ARGUMENTS}
+    parameters = {key: value for key, value in arguments.items() if key not in ARGUMENTS}
     return _audit(loss, function, given, parameters, _caller())
-
-
-_KEYS = frozenset(assert_gradients.__kwdefaults__ or ())
-"""Arguments that are not parameters of the function."""
 
 
 def _audit(

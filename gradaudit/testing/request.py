@@ -16,6 +16,24 @@ if TYPE_CHECKING:
     from gradaudit.records.location import Location
     from gradaudit.specs.nodes import Node
 
+ARGUMENTS = (
+    *("logits", "targets", "axis", "dtypes", "scale", "upstream", "probes", "derivatives", "name", "backend"),
+    *(
+        "kwargs",
+        "factory",
+        "input",
+        "one_hot_targets",
+        "profile",
+        "autocast",
+        "expect",
+        "ignore",
+        "select",
+        "fail_on",
+    ),
+    "seed",
+)
+"""The keyword arguments of `assert_gradients`; any other is a parameter of the function."""
+
 ROWS, CLASSES, SPREAD = 7, 11, 2.0
 """The logits where none are given: neither number divides the other, so that no two factors look alike."""
 
@@ -62,17 +80,15 @@ def _check_names(function: object, parameters: Mapping[str, object]) -> None:
     """FlagError for a keyword that is neither an argument nor a parameter of the function."""
     import difflib
 
-    from gradaudit import testing
     from gradaudit.functions import registry
 
     if function not in registry.names():
         return
     known = [parameter.name for parameter in registry.get(str(function)).parameters]
-    arguments = testing.assert_gradients.__kwdefaults__ or {}
     for key in parameters:
         if key in known:
             continue
-        close = difflib.get_close_matches(key, [*known, *arguments], n=1)
+        close = difflib.get_close_matches(key, [*known, *ARGUMENTS], n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"that has {', '.join(known)}"
         raise FlagError(f"{key}=: no argument of assert_gradients and no parameter of {function}; {hint}")
 

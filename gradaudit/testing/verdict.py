@@ -14,6 +14,6 @@ def failure(report: Report) -> str | None:
     """The findings of a report that fails; None where it passes."""
     if report.exit_status == 0:
         return None
-    from gradaudit.reports.console.verdict import render
+    from gradaudit.reports.console.verdict import findings_text
 
-    return render(report, width=WIDTH)
+    return findings_text(report, width=WIDTH)

@@ -17,6 +17,9 @@ OBJECTS = {
 }
 """Group -> its floor, what its objects are called, and the argument that holds the name they are registered under."""
 
+FOREIGN = {"pytest11"}
+"""Groups of others that the package registers something under."""
+
 EntryPoints = Mapping[str, Mapping[str, str]]
 
 
@@ -31,7 +34,8 @@ def declared(package: Package) -> EntryPoints:
 def plugins_are_registered(package: Package) -> Iterator[str]:
     """Every backend, function, rule and report of our own has its entry point, and every entry point its object."""
     groups = declared(package)
-    for group in sorted(set(groups) ^ set(OBJECTS)) if groups else ():
+    ours = {group for group in groups if group not in FOREIGN}
+    for group in sorted(ours ^ set(OBJECTS)) if groups else ():
         yield f"pyproject.toml: the group {group} is {'not expected' if group in groups else 'missing'}"
     for group, (floor, wanted, argument) in OBJECTS.items():
         entries = groups.get(group, {})
@@ -74,7 +78,11 @@ def _argument(node: ast.AST, name: str) -> object:
 
 def installed_differs(entry_points: EntryPoints, distribution: Distribution) -> Iterator[str]:
     """What the installed distribution registers otherwise than `entry_points` say."""
-    installed = {(e.group, e.name, e.value) for e in distribution.entry_points if e.group.startswith("gradaudit.")}
+    installed = {
+        (e.group, e.name, e.value)
+        for e in distribution.entry_points
+        if e.group.startswith("gradaudit.") or e.group in FOREIGN
+    }
     wanted = {(group, name, value) for group, entries in entry_points.items() for name, value in entries.items()}
     for group, name, value in sorted(installed ^ wanted):
         where = "installed and not in" if (group, name, value) in installed else "not installed and in"

@@ -7,7 +7,8 @@ import torch
 from gradaudit.errors import RequestError
 from gradaudit.records.case import InlineArray, RandomArray
 from gradaudit.records.location import Location
-from gradaudit.testing.request import requested
+from gradaudit.testing import assert_gradients
+from gradaudit.testing.request import ARGUMENTS, requested
 from tests.testing import losses
 
 HERE = Location("tests/test_mine.py", 3)
@@ -124,6 +125,10 @@ def test_what_makes_no_sense_is_answered_with_what_would(given, parameters, mess
     with pytest.raises(RequestError) as error:
         case_of(given=given, **parameters)
     assert message in str(error.value)
+
+
+def test_every_argument_is_known_by_name():
+    assert set(ARGUMENTS) == set(assert_gradients.__kwdefaults__)
 
 
 def test_a_function_that_is_no_name_is_refused():

@@ -14,7 +14,7 @@ from gradaudit.reports.summary import summary
 from gradaudit.reports.terminal import without_commands
 
 
-def render(report: Report, *, width: int = 100) -> str:
+def findings_text(report: Report, *, width: int = 100) -> str:
     """Each case with its findings, its failures and the expectations that were not met, and the closing line.
 
     Every line is one that `gradaudit.reports.console.full` prints too.
