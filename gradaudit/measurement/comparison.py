@@ -340,7 +340,7 @@ def _ratio(part: _Part) -> np.ndarray:
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         ratio: np.ndarray = part.error / part.tolerance
     if math.isnan(float(ratio.max(initial=0.0))):
-        ratio = np.where(part.error <= part.tolerance, np.nan_to_num(ratio, nan=0.0), np.inf)
+        ratio = np.where(np.isnan(ratio), np.where(part.error <= part.tolerance, 0.0, np.inf), ratio)
     return ratio
 
 

@@ -113,6 +113,14 @@ def test_a_tolerance_of_zero_and_one_without_end() -> None:
     assert [element.index for element in found.worst] == [(0, 1)]
 
 
+def test_an_exact_zero_beside_a_wrong_value_leaves_its_error_as_it_is() -> None:
+    """0 / 0 of a row that takes no part, in the same block as an error of twice the tolerance."""
+    exact = enclosed([[0.0, 2.0]])
+    found = compared([[0.0, 2.5]], exact, np.array([[0.0, 0.25]])).finish(0)
+    assert found.max_error_over_tolerance == 2.0
+    assert [element.ratio for element in found.worst] == [2.0]
+
+
 def test_errors_at_an_exact_zero_have_no_unit_in_the_last_place() -> None:
     found = compared([[1e-20, 1.0 + 2.0**-23]], enclosed([[0.0, 1.0]]), 1.0).finish(0)
     assert found.max_ulp == 1.0
