@@ -61,7 +61,7 @@ def counts(report: Report) -> Counts:
     findings = [finding for case in report.cases for finding in case.findings]
     return Counts(
         cases=len(report.cases),
-        evaluations=len(statuses),
+        evaluations=len(statuses) + sum(len(case.self_consistency) for case in report.cases),
         failures=statuses.count("failed"),
         skipped=statuses.count("skipped"),
         refused=sum(isinstance(item, EvaluationFailure) and item.kind == "refused" for item in items),
