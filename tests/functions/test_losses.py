@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
 import pytest
 from flint import ctx  # noqa: TID253
 
+from gradaudit.errors import RequestError
 from gradaudit.functions import registry
 from gradaudit.records.case import FunctionCall
 from gradaudit.records.inputs import Inputs
@@ -131,8 +133,95 @@ def test_the_gradient_at_given_probabilities_by_hand() -> None:
     p = np.array([[0.25, 0.5, 0.125]], dtype=np.float32)
     call = FunctionCall("cross_entropy", MappingProxyType({"reduction": "sum", "ignore_index": -100}))
     inputs = Inputs(call, "float32", 1.0, (1,), p, np.array([2]), np.ones((), np.float32), False, None)
-    from dataclasses import replace
-
     truth = Truth(replace(inputs, reading="probabilities"))
     (block,) = truth.blocks()
     assert truth.gradient(block, None).mid.tolist() == [[0.0, 0.0, -8.0]]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_target_gradients_are_minus_log_p_times_the_upstream_gradient(dtype: str) -> None:
+    """With smoothing and class weights, w_j (1 - eps) of that; a divergence has 1 + log q more."""
+    logits = logits_of(dtype)[0]
+    weight = np.array([0.5, 2.0, 1.0, 0.25, 1.0], families.DTYPES[dtype])
+    log_p = logits.astype(np.float64) - np.log(np.exp(logits.astype(np.float64)).sum(axis=1, keepdims=True))
+    for name, own in (("cross_entropy", {"label_smoothing": 0.25}), ("kl_divergence", {})):
+        inputs = inputs_of(name, own, logits, dtype, soft=True)
+        if name == "cross_entropy":
+            inputs = replace(inputs, weight=weight)
+        assert inputs.targets is not None
+        assert inputs.upstream is not None
+        truth = Truth(inputs)
+        (block,) = truth.blocks()
+        found = truth.target_gradient(block)
+        q = inputs.targets.astype(np.float64)
+        due = -log_p * 0.75 * weight.astype(np.float64)
+        if name == "kl_divergence":
+            due = -log_p + 1.0 + np.log(np.where(q > 0.0, q, 1.0))
+            assert found.open is not None
+            assert np.array_equal(found.open, q == 0.0)
+        due = due * float(inputs.upstream) / len(q)
+        kept = np.isfinite(found.mid)
+        assert kept.any()
+        assert np.max(np.abs(found.mid - due)[kept]) <= 1e-13
+        assert np.max(np.broadcast_to(found.rad, due.shape)[kept]) <= 1e-13
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_hessians_are_the_differences_of_gradients(loss: str, dtype: str) -> None:
+    name, own = LOSSES[loss]
+    logits = dict(families.families("float64", N, 4, 0))["normal_1"].astype(families.DTYPES[dtype])
+    inputs = inputs_of(name, own, logits, dtype)
+    direction = np.random.default_rng(0).standard_normal(logits.shape)
+    truth = Truth(inputs)
+    (block,) = truth.blocks()
+    found = truth.hessian_vector(block, direction)
+    step, ends = 2.0**-17, []
+    for side in (step, -step):
+        moved = Truth(replace(inputs, dtype="float64", logits=inputs.logits.astype(np.float64) + side * direction))
+        ends.append(moved.gradient(next(iter(moved.blocks())), None).mid)
+    due = (ends[0] - ends[1]) / (2.0 * step)
+    scale = np.abs(due).max() + 1e-3
+    assert np.max(np.abs(found.mid - due)) <= 1e-6 * scale
+    assert np.max(np.broadcast_to(found.rad, due.shape)) <= 1e-10 * scale
+
+
+def test_infinite_logits_under_a_cap_are_the_cap() -> None:
+    infinite = np.array([[np.inf, -np.inf, 0.0, 1.0, -1.0]] * 2, dtype=np.float32)
+    large = np.where(np.isinf(infinite), np.sign(infinite) * 1e5, infinite).astype(np.float32)
+    for name, own in (("softcap", {"cap": 3.0}), ("cross_entropy", {"softcap": 3.0, "reduction": "none"})):
+        results = []
+        for logits in (infinite, large):
+            truth = Truth(inputs_of(name, own, logits, "float32"))
+            (block,) = truth.blocks()
+            results.append((block.output.mid, truth.gradient(block, None).mid))
+        assert np.isfinite(results[0][0]).all()
+        assert np.array_equal(results[0][0], results[1][0])
+        assert np.array_equal(results[0][1], results[1][1])
+
+
+def test_a_probability_of_0_at_the_target_costs_an_infinite_loss() -> None:
+    p = np.array([[0.0, 0.5, 0.25, 0.25, 0.0], [0.0, 0.5, 0.25, 0.25, 0.0]], dtype=np.float32)
+    inputs = inputs_of("cross_entropy", {"reduction": "none"}, p, "float32", "probabilities")
+    truth = Truth(replace(inputs, targets=np.array([0, 1])))
+    (block,) = truth.blocks()
+    assert block.output.mid[0, 0] == np.inf
+    assert block.output.mid[1, 0] == pytest.approx(np.log(2.0), rel=1e-15)
+    gradient = truth.gradient(block, None)
+    assert gradient.open is not None
+    assert np.array_equal(gradient.open, p == 0.0)
+
+
+def test_what_has_no_meaning_is_refused() -> None:
+    logits = logits_of("float32")[0]
+    with pytest.raises(
+        RequestError, match="z_loss is a function of logits, and has no meaning at given probabilities"
+    ):
+        Truth(inputs_of("z_loss", {}, logits, "float32", "probabilities"))
+    with pytest.raises(RequestError, match="softcap is computed from logits, not from log-probabilities"):
+        Truth(inputs_of("cross_entropy", {"softcap": 3.0}, logits, "float32", "log_probabilities"))
+    beyond = replace(
+        inputs_of("margin", {"kind": "angular"}, logits, "float32"), logits=np.full((4, N), 1.5, dtype=np.float32)
+    )
+    with pytest.raises(RequestError, match=r"logits\[0, 0\]: 1.5 is no cosine \(20 values are beyond -1 to 1\)"):
+        Truth(beyond)

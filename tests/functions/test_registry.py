@@ -16,7 +16,14 @@ FORMULATIONS = {
     "log_softmax": ("fused", "unfused", "unshifted"),
     "logsumexp": ("fused", "unshifted"),
     "cross_entropy": ("fused", "log_softmax", "unfused", "unshifted"),
+    "focal": (),
+    "kl_divergence": (),
+    "margin": (),
+    "poly": (),
+    "softcap": (),
+    "z_loss": (),
 }
+LOSSES = {"cross_entropy", "focal", "kl_divergence", "margin", "poly", "z_loss"}
 
 
 def test_the_functions_that_there_are() -> None:
@@ -34,16 +41,21 @@ def test_a_function_is_complete(name: str) -> None:
         assert text
     assert function.summary.endswith(".")
     assert "add" in " ".join(function.invariants), "what a shift of the logits does"
-    assert function.gradient_row_sum in {"zero", "upstream"}
-    for formula in (function.output, function.gradient):
-        assert inspect.getdoc(formula)
+    assert function.gradient_row_sum in {"zero", "upstream", "varies"}
+    for formula in (function.output, function.gradient, *(spelling.output for spelling in function.spellings)):
+        assert formula is None or inspect.getdoc(formula)
+    assert function.formulations or function.spellings
+    assert len({spelling.name for spelling in function.spellings}) == len(function.spellings)
 
 
 @pytest.mark.parametrize("name", FORMULATIONS)
 def test_outputs_and_targets_are_declared(name: str) -> None:
     function = registry.get(name)
-    assert function.has_row_output == (name in {"logsumexp", "cross_entropy"})
-    assert function.takes_targets == (name == "cross_entropy")
+    assert function.has_row_output == (name in LOSSES | {"logsumexp"})
+    assert function.takes_targets == (name in LOSSES)
+    assert function.targets == {"focal": "indices", "poly": "indices", "margin": "indices"}.get(
+        name, "probabilities" if name == "kl_divergence" else "any"
+    )
 
 
 @pytest.mark.parametrize("name", FORMULATIONS)
@@ -61,13 +73,15 @@ def test_parameters_are_documented_and_their_defaults_are_valid(name: str) -> No
         else:
             assert not parameter.choices
         if parameter.kind == "float":
+            if parameter.default is None:
+                continue
             assert isinstance(parameter.default, float)
             assert parameter.minimum is None or parameter.default >= parameter.minimum
             assert parameter.maximum is None or parameter.default <= parameter.maximum
             assert parameter.exclusive_minimum is None or parameter.default > parameter.exclusive_minimum
 
 
-def test_parameters_of_cross_entropy_are_those_of_torch() -> None:
+def test_parameters_of_cross_entropy_are_those_of_torch_and_neutral_ones() -> None:
     defaults = {parameter.name: parameter.default for parameter in registry.get("cross_entropy").parameters}
     assert defaults == {
         "temperature": 1.0,
@@ -77,7 +91,13 @@ def test_parameters_of_cross_entropy_are_those_of_torch() -> None:
         "label_smoothing": 0.0,
         "weight": None,
         "ignore_index": -100,
+        "softcap": None,
+        "z_loss": 0.0,
+        "entropy_regularization": 0.0,
+        "logit_adjustment": None,
     }
+    assert registry.get("cross_entropy").native(defaults)
+    assert not registry.get("cross_entropy").native(defaults | {"softcap": 30.0})
 
 
 def test_the_neutral_parameters_change_nothing() -> None:
