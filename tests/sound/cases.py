@@ -22,11 +22,11 @@ from gradaudit.records.inputs import Inputs
 from gradaudit.records.measurement import Measurement
 from gradaudit.records.profile import Profile
 from gradaudit.reference import admissible
+from gradaudit.reference.formulations.formulated import MOST_MERGED, MOST_STORED
 from gradaudit.reference.truth import Truth
 from tests.sound import losses
 from tests.sound.activations import ACTIVATIONS
 from tests.sound.losses import Meaning, Style
-from tests.sound.normalisers import SLOW
 
 DTYPES = ("float16", "bfloat16", "float32", "float64")
 REDUCTIONS = ("mean", "sum", "none")
@@ -70,8 +70,7 @@ def draw(seed: int, stratum: Stratum) -> Drawn:
     key = zlib.crc32("|".join((stratum.function, stratum.rows, stratum.dtype, stratum.reduction)).encode())
     generator = np.random.default_rng([seed, key])
     n = int(generator.choice(CLASSES))
-    if stratum.rows in SLOW or "tree" in stratum.rows:
-        n = min(n, 257)
+    n = min(n, _most_classes(stratum))
     rows = int(min(generator.choice([*range(1, 20), 40, 200]), max(1, 20_000 // n)))
     if stratum.function != "cross_entropy":
         return _activation(generator, stratum, rows, n)
@@ -90,6 +89,18 @@ def draw(seed: int, stratum: Stratum) -> Drawn:
     weight = None if meaning.weight is None else np.array(meaning.weight).astype(logits.dtype)
     inputs = _inputs(stratum, parameters, logits, targets, _upstream(generator, stratum, rows), weight)
     return Drawn(f"{style.name}; {meaning}"[:400], inputs, losses.build(meaning, style), style, meaning)
+
+
+def _most_classes(stratum: Stratum) -> int:
+    """What is quick to compute, and adds up no more numbers one by one in 16 bits than is sound."""
+    u, rows = formats.get(stratum.dtype).unit_roundoff, stratum.rows
+    if "fold" in rows:
+        return min(257, 1 + int(MOST_MERGED / u))
+    if "tree" in rows:
+        return min(257, 2 ** min(9, int(MOST_MERGED / u)))
+    if "online 3" in rows:
+        return min(257, 3 * int(MOST_STORED / u))
+    return min(4096, 64 * int(MOST_STORED / u)) if "online 64" in rows else 4096
 
 
 def _activation(generator: np.random.Generator, stratum: Stratum, rows: int, n: int) -> Drawn:

@@ -149,6 +149,3 @@ NORMALISERS = (
     _from_logsumexp("online 3, attached", _online(3, detached=False)),
     _from_logsumexp("online 64, attached", _online(64, detached=False)),
 )
-
-SLOW = frozenset({"fold", "online 3", "online 3, attached"})
-"""One operation for each class, or for every third: for short rows only."""

@@ -87,7 +87,7 @@ def share(stratum: Stratum, seed: int) -> tuple[str, float] | None:
 
 
 def main(seeds: int, start: int = 0) -> None:
-    """Print the largest share and the number of cases of each row and dtype."""
+    """Print the largest share and the number of cases of each row and dtype: Markdown."""
     worst: dict[tuple[str, str], list[float]] = defaultdict(list)
     for seed in range(start, start + seeds):
         for stratum in cases.strata():

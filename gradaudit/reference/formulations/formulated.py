@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import ceil
 
 import numpy as np
 
@@ -20,6 +21,11 @@ from gradaudit.reference.formulations.shifts import Radius, Shift
 
 OWN_OPERATIONS = 6
 """Roundings of a user's spelling beyond those of the formula, each way (docs/numerics.md, "A user's own code")."""
+
+MOST_STORED = 2.0**-3
+MOST_MERGED = 2.0**-5
+"""So many partial sums (merges), in units of 1/u, may be stored one after another. More of them in so few bits are
+no formulation but accumulation in low precision, whose bound would admit anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +139,9 @@ class Formulated(BallAlgebra):
         p = m.exp(exponent)
         if form.normaliser == "logsumexp":
             return Ball(self, p.mid, p.rad)
-        chunks = self._chunks(z)
+        steps = self._rescalings(z) + 3.0
         errors = m.exponent_errors(inner)
-        extra = p.mid * phi((chunks + 3.0) * self.arithmetic.u + errors.sigma) + (chunks + 3.0) * self.arithmetic.eta
+        extra = p.mid * phi(steps * self.arithmetic.u + errors.sigma) + steps * self.arithmetic.eta
         return Ball(self, p.mid, p.rad + extra * (1.0 + phi(m.arithmetic.e)))
 
     # -- backward ------------------------------------------------------------------------------------------------
@@ -209,26 +215,31 @@ class Formulated(BallAlgebra):
         return self._inner_of[1]
 
     def _inside(self, z: Ball) -> BallAlgebra:
-        """The algebra of the sums: online ones lose a rounding and an exponential with every chunk."""
+        """The algebra of the sums: online ones round with every chunk, and lose an exponential where they rescale."""
         a = self.arithmetic
         if self.formulation.normaliser != "online":
             return BallAlgebra(a)
-        chunks = self._chunks(z)
-        return BallAlgebra(
-            replace(a, e=(chunks + 1.0) * a.e + chunks * a.u, u_statistics=a.u_statistics + chunks * a.u)
-        )
+        chunks, rescalings = self._chunks(z), self._rescalings(z)
+        e = (rescalings + 1.0) * a.e + rescalings * a.u
+        # Sums of chunks are stored before they are added to one another: K u, in units of the sum's own roundings.
+        stored = ceil(chunks * a.u_operation / a.u_sum)
+        return BallAlgebra(replace(a, e=e, height=lambda n: a.height(n) + stored))
 
     def _chunks(self, z: Ball) -> float:
-        return float(-(-self.shape(z)[-1] // self.formulation.chunk))
+        """The number of chunks, as far as adding up so many in this precision is sound."""
+        return min(float(-(-self.shape(z)[-1] // self.formulation.chunk)), MOST_STORED / self.arithmetic.u)
+
+    def _rescalings(self, z: Ball) -> float:
+        """How often the running maximum may grow: else the rescaling is a product with exp(0) = 1."""
+        return min(self._chunks(z), float(shifts.growths(z.mid, z.rad).max(initial=0)))
 
     # -- logsumexps of parts, merged -----------------------------------------------------------------------------
 
     def _levels(self, n: int) -> int:
         form = self.formulation
         parts = -(-n // form.chunk) if form.chunk else 2
-        if form.tree == "pairs":
-            return max(1, int(np.ceil(np.log2(max(parts, 2)))))
-        return max(1, parts - 1)
+        levels = int(np.ceil(np.log2(max(parts, 2)))) if form.tree == "pairs" else parts - 1
+        return max(1, min(levels, int(MOST_MERGED / self.arithmetic.u)))
 
     def _leaves(self, z: Ball) -> tuple[np.ndarray, int]:
         """Row b of docs/numerics.md: error of each logit as it reaches the root, and the number of levels."""

@@ -81,6 +81,13 @@ def _at_records(z: np.ndarray, delta: Radius) -> np.ndarray:
     return np.greater_equal(z + delta, least).astype(np.float64)
 
 
+def growths(z: np.ndarray, delta: Radius) -> np.ndarray:
+    """How often a running maximum of logits that are off by up to `delta` may grow, [rows]."""
+    least = np.maximum.accumulate(z - delta, axis=-1)
+    own = np.broadcast_to(z + delta, z.shape)
+    return np.asarray((own[:, 1:] > least[:, :-1]).sum(axis=-1))
+
+
 def _at_maxima_or_records(z: np.ndarray, delta: Radius) -> np.ndarray:
     return np.maximum(_at_records(z, delta), _at_maxima_of(64)(z, delta))
 
