@@ -26,7 +26,10 @@ def remember(namespaces: Dict[str, Any], settings: Any) -> None:
     framework's own switches by name.
     """
     watched = dict(namespaces, builtins=builtins, math=math, random=random)
-    _before["members"] = {name: (space, dict(vars(space))) for name, space in watched.items()}
+    _before["members"] = {
+        name: (space, [each for each in vars(space).items() if callable(each[1]) and not isinstance(each[1], type)])
+        for name, space in watched.items()
+    }
     _before["settings"] = settings
     _before["values"] = dict(settings())
     _before["threads"] = set(threading.enumerate())
@@ -42,8 +45,9 @@ def changes() -> List[str]:
     replaced = [
         "%s.%s" % (name, member)
         for name, (space, members) in _before["members"].items()
-        for member, value in members.items()
-        if callable(value) and not isinstance(value, type) and vars(space).get(member) is not value
+        for present in [vars(space)]
+        for member, value in members
+        if present.get(member) is not value
     ]
     if replaced:
         more = ", ..." if len(replaced) > MOST else ""

@@ -233,7 +233,10 @@ def settled(seed: int) -> None:
     """Every call starts from the same state of the random generators."""
     import torch
 
-    torch.manual_seed(seed)
+    # torch.manual_seed also queues calls, each with a stack trace, for every kind of device that was never used.
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(seed)
     user_code.settle(seed)
 
 

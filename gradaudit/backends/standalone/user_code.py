@@ -24,6 +24,7 @@ _files: dict[str, Any] = {}
 _installed: list[str] = []
 _watching: list[bool] = []
 _forks: list[str] = []
+_places: dict[int, Any] = {}
 
 
 class NoSuchSubjectError(Exception):
@@ -91,6 +92,12 @@ def bound(found: Any, kwargs: dict[str, Any], factory: bool) -> Any:
 
 def place_of(found: Any) -> Place:
     """Where a function or class, or that of an object, is defined."""
+    if id(found) not in _places:
+        _places[id(found)] = (found, _place_of(found))
+    return _places[id(found)][1]
+
+
+def _place_of(found: Any) -> Place:
     import functools
 
     while isinstance(found, functools.partial):
