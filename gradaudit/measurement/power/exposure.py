@@ -66,7 +66,8 @@ class _Lit:
 
     def __init__(self, scene: Scene, rows: Sequence[ToleranceRow]) -> None:
         self.scene = scene
-        self.rows = [row for row in rows if not row.weaker]
+        # Of a formulation at several precisions the lowest, which comes last, explains whatever a higher one does.
+        self.rows = list({row.formulation: row for row in rows if not row.weaker}.values())
         self._known: dict[int, tuple[Bounded, Bounded]] = {}
         self._explaining = 0
 

@@ -13,7 +13,6 @@ from gradaudit.numerics.formats import Format
 KERNEL_RANGE = {"float16": "float32", "bfloat16": "float32", "float32": "float32", "float64": "float64"}
 """In whose range exponentials are computed for a dtype: kernels of 16-bit types work in float32."""
 CLAMP = 1e-7
-OF_TARGETS = ("cross_entropy", "kl_divergence")
 Gathered = Callable[[np.ndarray], np.ndarray]
 
 
@@ -29,19 +28,19 @@ def from_probabilities(scene: Scene, p: np.ndarray, gathered: Gathered) -> Plant
 
 
 def _rebuilt(scene: Scene, logarithms: np.ndarray, p: np.ndarray, gathered: Gathered) -> Planted | None:
+    if not scene.plain:
+        return None
     u = scene.cotangent
-    if scene.name in OF_TARGETS:
+    if scene.takes_targets:
         return _entropy(scene, logarithms, p, gathered, scene.mass)
     if scene.name == "softmax":
         return Planted(p, p * (u - gathered(p * u)) * scene.slope)
-    if scene.name == "log_softmax":
-        return Planted(logarithms, (u - p * gathered(u)) * scene.slope)
-    return None
+    return Planted(logarithms, (u - p * gathered(u)) * scene.slope)
 
 
 def unfused(scene: Scene) -> Planted | None:
     """log(softmax) in two steps: infinite where the stored probability is 0, no number where 1 / p overflows."""
-    if scene.name not in (*OF_TARGETS, "log_softmax"):
+    if not scene.plain or scene.name == "softmax":
         return None
     stored = _stored(scene.p, scene.form)
     concerned = scene.cotangent != 0.0 if scene.elementwise else scene.mass * scene.cotangent != 0.0
@@ -57,7 +56,7 @@ def unfused(scene: Scene) -> Planted | None:
 
 def clamped(scene: Scene) -> Planted | None:
     """Probabilities cut off at 1e-7 before the logarithm: below, the loss levels off and the gradient stops."""
-    if scene.name not in (*OF_TARGETS, "log_softmax"):
+    if not scene.plain or scene.name == "softmax":
         return None
     logarithms = np.log(np.maximum(scene.p, CLAMP))
     passing = scene.p >= CLAMP

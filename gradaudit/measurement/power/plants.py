@@ -16,6 +16,9 @@ from gradaudit.measurement.power import kernels
 from gradaudit.measurement.power.scene import Planted, Scene, softmax
 
 CHUNKS = 2
+WITHOUT_SOFTMAX = ("softcap",)
+ON_COSINES = ("margin",)
+"""Functions whose logits are bounded: their exponentials are in range whatever is subtracted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +112,7 @@ def _smoothing_convention(scene: Scene) -> Planted | None:
 
 def _target_mass(scene: Scene) -> Planted | None:
     """The backward is p - t, as if the targets of a row added up to 1."""
-    if scene.name not in ("cross_entropy", "kl_divergence") or scene.labels is not None:
+    if not scene.plain or not scene.takes_targets or scene.labels is not None:
         return None
     return Planted(scene.output, scene.cotangent * (scene.p - scene.mass) * scene.slope)
 
@@ -174,6 +177,8 @@ def _logit_transform_factor(scene: Scene) -> Planted | None:
 
 def _softmax_twice(scene: Scene) -> Planted | None:
     """Softmax before softmax."""
+    if scene.name in WITHOUT_SOFTMAX:
+        return None
     twice = Variation("logits", "planted", "", "", "", lambda m, x, view: m.softmax(reference_logits(m, x, view)))
     return scene.with_logits(twice)
 
@@ -195,6 +200,10 @@ def _labels_misaligned(scene: Scene) -> Planted | None:
 def _missing_max_shift(scene: Scene) -> Planted | None:
     """Exponentials overflow, or all of a row's vanish; nothing of the row is a number then."""
     form = kernels.range_of(scene.dtype)
+    if scene.name in (*WITHOUT_SOFTMAX, *ON_COSINES) or 0.0 < scene.view.number("softcap", 0.0) < math.log(
+        form.largest
+    ):
+        return None
     top = scene.z.max(axis=1, keepdims=True)
     lost = (top > math.log(form.largest)) | (top < math.log(form.smallest_subnormal))
     if scene.takes_targets:

@@ -15,6 +15,8 @@ from gradaudit.records.inputs import Inputs
 from gradaudit.records.profile import Profile
 from gradaudit.reference.truth import Truth
 
+PLAIN = ("softmax", "log_softmax", "cross_entropy", "kl_divergence")
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Planted:
@@ -125,6 +127,12 @@ class Scene:
         dense = np.zeros(self.p.shape)
         np.put_along_axis(dense, mass.labels[:, None], mass.mass, axis=1)
         return dense
+
+    @cached_property
+    def plain(self) -> bool:
+        """Whether the function is softmax, its logarithm, or a sum of target masses times that, and nothing more."""
+        extras = ("z_loss", "entropy_regularization", "logit_adjustment")
+        return self.name in PLAIN and not any(self.view.parameters.get(name) for name in extras)
 
     @property
     def single(self) -> bool:

@@ -20,6 +20,8 @@ CLASSES = {1: (11,), 2: (4, 11), 3: (2, 4, 11)}
 
 LINEAR = ("softmax", "log_softmax", "logsumexp", "cross_entropy", "kl_divergence")
 """Functions whose values grow no faster than the logits: nothing is squared on the way."""
+ROOTS = 600.0
+"""As far as a power below 1 of the other classes' probabilities is a number of float64."""
 ON_COSINES = ("margin",)
 """Functions of cosines: their logits lie between -1 and 1."""
 
@@ -154,7 +156,10 @@ class Setting:
     def reach(self, form: Format) -> float:
         """The largest |z| that a probe may hold in a format, so that nothing overflows but what has to."""
         largest = form.largest * min(1.0, self.factor) / 16.0
-        return largest if self.case.function.name in LINEAR else min(largest, 0.875 * sqrt(form.largest))
+        squares = self.case.function.name not in LINEAR or bool(self.parameters.get("z_loss"))
+        if self.case.function.name == "focal" and float(self.parameters.get("gamma", 1.0)) < 1.0:  # type: ignore[arg-type]
+            largest = min(largest, ROOTS)
+        return min(largest, 0.875 * sqrt(form.largest)) if squares else largest
 
     def _arguments(self) -> list[object]:
         return [value for subject in self.case.subjects for value in subject.kwargs.values()]
