@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gradaudit.measurement import faults
+from gradaudit.measurement.diagnosis import hypotheses
 from gradaudit.measurement.comparison import Comparison
+from gradaudit.measurement.rejection import rejected
 from gradaudit.measurement.spot_check import spot_check
 from gradaudit.numerics import formats
 from gradaudit.records.evaluation import Evaluation
@@ -65,18 +66,21 @@ def measure(
     if rows is None:
         rows = ladder.rows(truth.function.name, key.formulation, profile)
     tried: list[str] = []
-    declared: _Pass | None = None
+    declared: ToleranceRow | None = None
+    under_declared: _Pass | None = None
     best: _Pass | None = None
     for row in rows:
         tried.append(f"{row.formulation} ({row.precision})")
-        current = _compare(truth, evaluation, row, None if declared is None else declared.row)
-        if current.explains:
-            best = current
-            break
+        current = None
+        if declared is None or not rejected(truth, evaluation, row):
+            current = _compare(truth, evaluation, row, declared)
+            if current.explains:
+                best = current
+                break
         if not row.weaker and not (declared is not None and row.primitives is not None and row.looser):
-            declared = current
-    found = best or declared
-    assert found is not None, "a ladder has at least one row of the declared precision"
+            declared, under_declared = row, current
+    assert declared is not None or best is not None, "a ladder has at least one row of the declared precision"
+    found = best or under_declared or _compare(truth, evaluation, declared or rows[0], None)
     explanation = Explanation(
         found.row.formulation,
         found.row.precision,
@@ -88,7 +92,7 @@ def measure(
     )
     diagnoses: tuple[Diagnosis, ...] = ()
     if best is None or not found.regular:
-        suspected = faults.diagnose(truth, profile, _wrong(found, reduced=truth.reduced), key.formulation)
+        suspected = hypotheses.diagnose(truth, profile, _wrong(found, reduced=truth.reduced), key.formulation)
         diagnoses = tuple(each for each in suspected if _accounts_for(truth, evaluation, profile, each, found))
     quantity = found.gradient.finish(checked)
     return Measurement(
@@ -112,14 +116,14 @@ def _accounts_for(truth: Truth, evaluation: Evaluation, profile: Profile, diagno
     """
     if found.explains:
         return True
-    faulty = ladder.rows(truth.function.name, faults.FORMULATIONS[diagnosis.fault], profile)
+    faulty = ladder.rows(truth.function.name, hypotheses.FORMULATIONS[diagnosis.fault], profile)
     row = [each for each in faulty if not each.weaker][-1]
     return _compare(truth, evaluation, row, None).explains
 
 
-def _wrong(found: _Pass, *, reduced: bool) -> faults.WrongRows:
+def _wrong(found: _Pass, *, reduced: bool) -> hypotheses.WrongRows:
     output = found.output
-    return faults.WrongRows(
+    return hypotheses.WrongRows(
         frozenset(found.gradient.wrong_rows if reduced else output.wrong_rows | found.gradient.wrong_rows),
         frozenset() if reduced else frozenset(output.non_finite_rows),
         frozenset(found.gradient.non_finite_rows),

@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gradaudit.measurement import faults
-from gradaudit.measurement.faults import WrongRows, missing_max_shift, unfused_logarithm
-from gradaudit.measurement.faults.hypothesis import (
+from gradaudit.measurement.diagnosis import hypotheses as faults
+from gradaudit.measurement.diagnosis import missing_max_shift, unfused_logarithm
+from gradaudit.measurement.diagnosis.hypotheses import WrongRows
+from gradaudit.measurement.diagnosis.out_of_range import (
     candidate_formats,
     extremes,
     log_largest,

@@ -5,6 +5,22 @@ execution of it needs. It is named only if it explains every element of every ev
 "Diagnosis").
 """
 
-from gradaudit.measurement.diagnosis.diagnose import diagnose
+from __future__ import annotations
 
-__all__ = ["diagnose"]
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gradaudit.measurement.audited import Audited
+    from gradaudit.records.measurement import NamedFault
+    from gradaudit.reference.ladder import ToleranceRow
+
+
+def diagnose(
+    subject_name: str, dtype: str, audited: Sequence[Audited], rows: Sequence[ToleranceRow]
+) -> tuple[NamedFault, ...]:
+    """The faults of one subject at one dtype; empty where nothing is wrong. `rows` are the admissible ones."""
+    # Models are imported where something is wrong, and not by every audit.
+    from gradaudit.measurement.diagnosis.conclusion import concluded
+
+    return concluded(subject_name, dtype, audited, rows)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -20,6 +20,12 @@ class Constant:
     text: str
     symbols: frozenset[str]
     order: int
+    parts: tuple[Constant, ...] = ()
+
+    @property
+    def factors(self) -> tuple[Constant, ...]:
+        """What it is a product of."""
+        return self.parts or (self,)
 
 
 ONE = Constant("1", frozenset(), 0)
@@ -104,6 +110,10 @@ WHOLE = tuple(range(2, 17))
 """Whole numbers that a factor may be: numbers of chunks, of devices, of heads."""
 
 
+NATURAL = ({"V", "N"}, {"W", "N"}, {"W", "V"}, {"N", "N-1"}, {"N", "N+1"}, {"V", "I"}, {"C", "C-1"})
+"""Quotients that a wrong denominator gives; others are rather two factors."""
+
+
 class Search:
     """Factors for a set of evaluations, tried in order of their complexity.
 
@@ -147,8 +157,8 @@ class Search:
                 add(f"1/sqrt({name})", {name}, 4 + hard, 1 / np.sqrt(np.abs(a)) * np.where(a < 0, np.nan, 1.0))
                 for other, b in base.items():
                     if other != name:
-                        softer = 0 if other in ("N", "V", "C", "T", "s", "u", "W") else 1
-                        add(f"{_bracketed(name)}/{_bracketed(other)}", {name, other}, 2 + hard + softer, a / b)
+                        natural = 2 if {name, other} in NATURAL else 5
+                        add(f"{_bracketed(name)}/{_bracketed(other)}", {name, other}, natural, a / b)
             for k in WHOLE[1:]:
                 add(str(k), {"K"}, 3, k * ones)
                 add(f"1/{k}", {"K"}, 3, ones / k)
@@ -194,8 +204,8 @@ class Search:
         found = []
         for a, b in zip(rows[fits], columns[fits], strict=True):
             one, other = constants[simple[a]], constants[simple[b]]
-            text = f"-{other.text}" if one.text == "-1" else f"{one.text} x {other.text}"
-            found.append(Constant(text, one.symbols | other.symbols, one.order + other.order))
+            text = f"{one.text} x {other.text}"
+            found.append(Constant(text, one.symbols | other.symbols, one.order + other.order, (one, other)))
         return sorted(found, key=lambda constant: constant.order)
 
     def number(self, intervals: Sequence[tuple[float, float]]) -> float | None:
@@ -208,14 +218,8 @@ class Search:
     def value(self, constant: Constant, position: int) -> float:
         """What a factor is in one evaluation."""
         constants, values = self._table
-        total = 1.0
-        parts = constant.text.split(" x ")
-        if constant.text.startswith("-") and constant.text != "-1":
-            parts, total = [constant.text[1:]], -1.0
-        by_text: dict[str, int] = {each.text: i for i, each in enumerate(constants)}
-        for part in parts:
-            total *= float(values[by_text[part], position])
-        return total
+        places = {each.text: i for i, each in enumerate(constants)}
+        return float(np.prod([values[places[part.text], position] for part in constant.factors]))
 
 
 def _bracketed(name: str) -> str:
@@ -240,5 +244,3 @@ def fraction_text(value: float) -> str:
         return f"{text} = {near.numerator}/{near.denominator}"
     return text
 
-
-Condition = Callable[[View], bool]

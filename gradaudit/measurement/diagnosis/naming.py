@@ -26,8 +26,13 @@ class Named:
     probe: str
 
 
-def named_faults(found: Sequence[Explanation], evidence: Evidence) -> list[NamedFault]:
-    """The faults of the simplest explanation; the others', where they differ, are alternatives of each."""
+def named_faults(
+    found: Sequence[Explanation], evidence: Evidence, unexplained: tuple[str, ...] = ()
+) -> list[NamedFault]:
+    """The faults of the simplest explanation; the others', where they differ, are alternatives of each.
+
+    `unexplained` are evaluations that the explanation leaves out, by name: every statement says so.
+    """
     position, view = _shown(evidence)
     first = components(found[0], evidence.search, position, view)
     known = {each.fault for each in first}
@@ -37,8 +42,12 @@ def named_faults(found: Sequence[Explanation], evidence: Evidence) -> list[Named
         if {each.fault for each in parts} != known:
             others.append(("; ".join(each.statement for each in parts), parts[0].probe))
     key = key_of(view)
+    besides = ""
+    if unexplained:
+        besides = f" (what is returned for {', '.join(unexplained[:4])} is wrong beyond that)"
     return [
-        NamedFault(each.fault, key, each.statement, each.advice, each.evidence, tuple(others[:3])) for each in first
+        NamedFault(each.fault, key, each.statement + besides, each.advice, each.evidence, tuple(others[:3]))
+        for each in first
     ]
 
 
@@ -73,13 +82,26 @@ def components(found: Explanation, search: Search, position: int, view: View) ->
         pattern = reading.pattern
         if pattern is not None and pattern.name not in named:
             named.add(pattern.name)
-            result.append(
-                Named(pattern.fault, f"{scope}: {pattern.statement}", pattern.advice, _numbers(view), "micro-batches")
-            )
+            fault, statement = pattern.fault, pattern.statement
+            if averages(reading):
+                assert reading.constant is not None
+                fault, statement = "mean-of-means", f"{statement}, times {reading.constant.text}"
+            result.append(Named(fault, f"{scope}: {statement}", pattern.advice, _numbers(view), "micro-batches"))
     if found.gradient.leak is not None:
         result.append(_leak(found, search, position, view))
     result += _factors(found, search, position, view)
     return result
+
+
+def averages(reading: Reading) -> bool:
+    """Whether means of blocks are added up and divided by a number that is not that of the blocks everywhere."""
+    return (
+        reading.pattern is not None
+        and reading.pattern.name.startswith("sum of means")
+        and reading.constant is not None
+        and reading.constant.symbols <= {"2", "K"}
+        and reading.constant.text.startswith("1/")
+    )
 
 
 def _scope(found: Explanation) -> str:
@@ -155,26 +177,41 @@ def _factor(
                 "ordinary",
             )
         ]
-    if reading.constant == ONE:
+    if reading.constant == ONE or averages(reading):
         return []
-    value = search.value(reading.constant, position)
-    fault, meaning, advice, probe = meaning_of(reading.constant, reading, found, view)
+    return [_named(part, reading, subject, base, found, search, position, view) for part in reading.constant.factors]
+
+
+def _named(
+    constant: Constant,
+    reading: Reading,
+    subject: str,
+    base: str,
+    found: Explanation,
+    search: Search,
+    position: int,
+    view: View,
+) -> Named:
+    assert reading.constant is not None
+    value = search.value(constant, position)
+    fault, meaning, advice, probe = meaning_of(constant, reading, found, view)
     rest = ""
     if subject == "gradient" and found.loss.right:
         rest = " (the loss is right)"
     if subject == "loss" and found.gradient.right:
         rest = " (the gradient is right)"
     shown = fraction_text(value)
-    text = "" if shown.split(" ")[0] == reading.constant.text else f" = {reading.constant.text}"
-    return [
-        Named(
-            fault,
-            f"{subject} = {base} x {shown}{text}{rest}: {meaning}",
-            advice,
-            (("factor", value), ("constant", reading.constant.text), *_numbers(view)),
-            probe,
-        )
-    ]
+    text = "" if shown.split(" ")[0] == constant.text or shown.endswith(constant.text) else f" = {constant.text}"
+    if reading.constant.parts:
+        whole = search.value(reading.constant, position)
+        rest = f" (of {fraction_text(whole)} = {reading.constant.text} in all){rest}"
+    return Named(
+        fault,
+        f"{subject} = {base} x {shown}{text}{rest}: {meaning}",
+        advice,
+        (("factor", value), ("constant", constant.text), *_numbers(view)),
+        probe,
+    )
 
 
 def meaning_of(constant: Constant, reading: Reading, found: Explanation, view: View) -> tuple[str, str, str, str]:

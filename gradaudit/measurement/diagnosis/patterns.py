@@ -9,14 +9,13 @@ import numpy as np
 
 from gradaudit.measurement.diagnosis.view import View
 
-UPSTREAM, WEIGHTS, MEANS, REDUCTION = "upstream-gradient", "class-weights", "mean-of-means", "reduction-factor"
+WEIGHTS, MEANS, REDUCTION = "class-weights", "mean-of-means", "reduction-factor"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pattern:
-    """`vector(view)` [rows] multiplies the rows, beside a constant; None where it has no meaning for a view.
-
-    `of_loss` is false where only the gradient can be concerned.
+    """`vector(view)` [rows] multiplies the rows, beside a constant; None where it divides by 0. `order` is how far-fetched
+    it is.
     """
 
     name: str
@@ -24,14 +23,14 @@ class Pattern:
     statement: str
     advice: str
     vector: Callable[[View], np.ndarray | None] = field(repr=False)
-    of_loss: bool = True
+    order: int = 3
 
 
 def patterns(view: View) -> list[Pattern]:
     """The patterns that exist for the function of `view`."""
     if view.elementwise:
         return []
-    return [*_weights(view), *_upstreams(view), *_partitions(view), *_missing()]
+    return [*_weights(view), *_partitions(view), *_missing()]
 
 
 def _weights(view: View) -> list[Pattern]:
@@ -111,40 +110,6 @@ def _weights(view: View) -> list[Pattern]:
     ]
 
 
-def _upstreams(view: View) -> list[Pattern]:
-    if view.truth.reduced:
-        return []
-    advice = "multiply the gradient of row i by entry i of the upstream gradient"
-
-    def of(change: Callable[[np.ndarray], np.ndarray]) -> Callable[[View], np.ndarray | None]:
-        def vector(view: View) -> np.ndarray | None:
-            own = np.broadcast_to(view.upstream, (view.rows, 1)).ravel()
-            with np.errstate(divide="ignore", invalid="ignore"):
-                changed = change(own) / own
-            return None if not np.isfinite(changed).all() else changed
-
-        return vector
-
-    def entry(name: str, statement: str, change: Callable[[np.ndarray], np.ndarray]) -> Pattern:
-        return Pattern(name, UPSTREAM, statement, advice, of(change), of_loss=False)
-
-    return [
-        entry(
-            "one u for all",
-            "every row has the same multiplier: its own entry of the upstream gradient is not used",
-            np.ones_like,
-        ),
-        entry("u twice", "the upstream gradient is applied twice", lambda u: u * u),
-        entry("u reversed", "the upstream gradient runs through the rows in reversed order", lambda u: u[::-1]),
-        entry("u of the next row", "row i is multiplied by the upstream gradient of row i+1", lambda u: np.roll(u, -1)),
-        entry("u of the row before", "row i is multiplied by the upstream gradient of row i-1", lambda u: np.roll(u, 1)),
-        entry("magnitude of u", "the magnitude of the upstream gradient is used", np.abs),
-        entry("sign of u", "the sign of the upstream gradient is used", np.sign),
-        entry("square root of u", "the square root of the upstream gradient is used", lambda u: np.sqrt(np.abs(u))),
-        entry("inverse of u", "rows are divided by the upstream gradient", lambda u: 1.0 / u),
-    ]
-
-
 # -- means of means --------------------------------------------------------------------------------------------------
 
 Edges = Callable[[int], list[int]]
@@ -217,6 +182,7 @@ def _mean_of_means(text: str, edges: Edges, *, valid: bool, added: bool) -> Patt
             f"a sum of means: {text} are each averaged {what}, and their means added up",
             "add up the losses of all rows and divide once, by the sum of what counts in all of them",
             vector,
+            5,
         )
     return Pattern(
         name,
@@ -224,6 +190,7 @@ def _mean_of_means(text: str, edges: Edges, *, valid: bool, added: bool) -> Patt
         f"a mean of means: {text} are each averaged {what}, and their means averaged",
         "add up the losses of all rows and divide once, by the sum of what counts in all of them",
         vector,
+        4 if valid else 5,
     )
 
 
@@ -246,6 +213,7 @@ def _missing() -> list[Pattern]:
             f"the {which} of the batch takes no part: loss and gradient lack it",
             "let the reduction run over all rows",
             without(places),
+            4,
         )
 
     return [

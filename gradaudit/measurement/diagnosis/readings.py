@@ -48,7 +48,7 @@ class Reading:
     def order(self) -> int:
         """How complicated it is."""
         total = sum(4 if variation.rarely else 3 for variation in self.recipe)
-        total += 0 if self.pattern is None else 3
+        total += 0 if self.pattern is None else self.pattern.order
         total += 8 if self.constant is None else self.constant.order
         return total + (0 if self.leak is None else 2)
 
@@ -131,8 +131,7 @@ class Evidence:
         intervals: list[Interval] = []
         for view, each in zip(self.views, scales, strict=True):
             vector = pattern.vector(view)
-            # Where a pattern has no meaning, it neither explains nor fails.
-            intervals.append(FREE if vector is None else each.over(vector).common())
+            intervals.append((np.inf, -np.inf) if vector is None else each.over(vector).common())
             if intervals[-1][0] > intervals[-1][1]:
                 break
         return intervals + [FREE] * (len(self.views) - len(intervals))
@@ -184,8 +183,7 @@ class Evidence:
                 continue
             vector = np.ones(view.rows) if pattern is None else pattern.vector(view)
             if vector is None:
-                intervals.append(FREE)
-                continue
+                return None
             predicted = self.predicted(view, recipe).output
             if view.elementwise:
                 rows = view.loss.shape[0]

@@ -126,7 +126,7 @@ def _loss_of(
     leaked = evidence.leaked_loss(gradient)
     if leaked is not None:
         return [leaked]
-    pattern = gradient.pattern if gradient.pattern is not None and gradient.pattern.of_loss else None
+    pattern = gradient.pattern
     own = evidence.loss_reading(gradient.recipe, pattern, gradient.constant)
     if own is not None:
         same = own.constant is not None and own.constant == gradient.constant and pattern is gradient.pattern
@@ -148,7 +148,7 @@ def _losses(evidence: Evidence, recipes: Iterable[Recipe], rows: Sequence[Patter
             best = min(best, reading.order)
     if not any(reading.constant is not None for reading in found):
         for pattern in rows:
-            reading = evidence.loss_reading((), pattern) if pattern.of_loss else None
+            reading = evidence.loss_reading((), pattern)
             if reading is not None:
                 found.append(reading)
     return sorted(found, key=lambda reading: reading.order)

@@ -93,6 +93,24 @@ class View:
         return clean and not (measurement.explanation.weaker and measurement.explanation.explains)
 
     @cached_property
+    def moderate(self) -> bool:
+        """Whether no exponential of a logit falls below the unit roundoff of another, or of 1."""
+        factor = self.number("logit_scale", 1.0) / self.number("temperature", 1.0)
+        reach = -float(np.log(self.m.arithmetic.u))
+        z = self.x * factor
+        return float(np.abs(z).max(initial=0.0)) <= reach and float(z.max() - z.min()) <= reach
+
+    @property
+    def numeric(self) -> bool:
+        """Whether finite numbers are wrong, or missing where they are due: more than a matter of policy."""
+        measurement = None if self.audited is None else self.audited.measurement
+        if measurement is None:
+            return False
+        found = [q for q in (measurement.output, measurement.gradient, measurement.jacobian) if q is not None]
+        weaker = measurement.explanation.explains and measurement.explanation.weaker
+        return weaker or any(quantity.beyond or quantity.non_finite for quantity in found)
+
+    @cached_property
     def finite(self) -> bool:
         """Whether the subject returned nothing but finite numbers."""
         loss = True if self.loss is None else bool(np.isfinite(self.loss).all())

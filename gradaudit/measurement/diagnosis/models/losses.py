@@ -208,7 +208,7 @@ def _normalisers(view: View) -> list[Variation]:
         found.append(
             entry(
                 f"whole blocks of {size}",
-                PARTITION,
+                "low-precision-inside",
                 f"the normaliser runs over whole blocks of {size} classes: the tail of the row is left out of the sum",
                 "add up the tail of the row too",
                 lambda m, z, t, v, size=size: _blocks(m, z, t, size),
@@ -304,7 +304,7 @@ def _unlogged(view: View) -> list[Variation]:
 
     def clipped(bound: float) -> Make:
         def make(m: M, z: V, t: Targets[V], v: View) -> V:
-            return -picked(m, m.log(m.clip(z, bound, 1.0 - bound)), t)
+            return rounded_end(m, -picked(m, m.log(m.clip(z, bound, 1.0 - bound)), t), v)
 
         return make
 
@@ -386,6 +386,12 @@ def _unlogged(view: View) -> list[Variation]:
     ]
 
 
+def rounded_end(m: M, loss: V, view: View) -> V:
+    """A loss that may end at -log(1 - eps): 1 - eps is rounded to the dtype, and -log of it is as far off."""
+    u = max(view.m.arithmetic.u_operation, view.m.arithmetic.u_result)
+    return loss + m.constant(view.m.ball(np.zeros((1, 1)), np.full((1, 1), 2.0 * u)))
+
+
 def _brier(m: M, z: V, t: Targets[V], view: View) -> V | None:
     p = m.softmax(z)
     squares = m.sum(p * p)
@@ -446,7 +452,8 @@ def clamps(value: float, text: str) -> list[Variation]:
     capped = f"the loss levels off at {level:.6g} = -log({text})"
 
     def clip(m: M, z: V, t: Targets[V], v: View, high: float | None) -> V:
-        return -picked(m, m.log(m.clip(m.softmax(z), value, high)), t)
+        loss = -picked(m, m.log(m.clip(m.softmax(z), value, high)), t)
+        return loss if high is None else rounded_end(m, loss, v)
 
     return [
         entry(

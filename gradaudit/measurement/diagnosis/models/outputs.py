@@ -17,9 +17,8 @@ MASKED = "special-values-differ"
 
 def variations(view: View) -> list[Variation]:
     """The slips that exist for the function of `view`."""
-    if view.function not in ("softmax", "log_softmax"):
-        return []
-    return [*_jacobians(view), *_upstreams(), *_outputs(view)]
+    found = [] if view.truth.reduced else _upstreams(view)
+    return [*_jacobians(view), *found, *_outputs(view)] if view.function in ("softmax", "log_softmax") else found
 
 
 # -- outputs ---------------------------------------------------------------------------------------------------------
@@ -56,7 +55,7 @@ def _outputs(view: View) -> list[Variation]:
     for size in (2, 4, 8, 16, 32, 64, 128, 256, 512, 1024):
         entry(
             f"whole blocks of {size}",
-            PARTITION,
+            "low-precision-inside",
             f"the sum runs over whole blocks of {size} classes: the tail of the row is left out",
             "add up the tail of the row too",
             lambda m, z, v, size=size: ranged(m, z, 0, m.shape(z)[-1] // size * size),  # type: ignore[misc]
@@ -196,16 +195,17 @@ def _with_floor(m: M, z: V, value: float) -> V:
 # -- upstream gradients ----------------------------------------------------------------------------------------------
 
 
-def _upstreams() -> list[Variation]:
+def _upstreams(view: View) -> list[Variation]:
     advice = "use the upstream gradient entry by entry: each output has its own"
 
     def entry(name: str, statement: str, change: Callable[[np.ndarray], np.ndarray]) -> Variation:
         def make(view: View) -> np.ndarray:
-            return np.asarray(change(np.broadcast_to(view.upstream, view.x.shape)))
+            shape = view.x.shape if view.elementwise else (view.rows, 1)
+            return np.asarray(change(np.broadcast_to(view.upstream, shape)))
 
         return Variation("upstream", name, UPSTREAM, statement, advice, make)
 
-    return [
+    found = [
         entry("ones", "the upstream gradient is ignored: ones are used in its place", np.ones_like),
         entry(
             "first row for all",
@@ -213,14 +213,9 @@ def _upstreams() -> list[Variation]:
             lambda g: np.broadcast_to(g[:1], g.shape),
         ),
         entry(
-            "first entry of each row",
-            "the first entry of each row of the upstream gradient is used for the whole row",
-            lambda g: np.broadcast_to(g[:, :1], g.shape),
-        ),
-        entry(
-            "first entry for all",
-            "the first entry of the upstream gradient is used everywhere",
-            lambda g: np.full_like(g, g[0, 0]),
+            "last row for all",
+            "the last row of the upstream gradient is used for every row",
+            lambda g: np.broadcast_to(g[-1:], g.shape),
         ),
         entry(
             "mean over rows",
@@ -233,10 +228,27 @@ def _upstreams() -> list[Variation]:
             lambda g: np.broadcast_to(g.sum(axis=0, keepdims=True), g.shape),
         ),
         entry("rows reversed", "the rows of the upstream gradient are used in reversed order", lambda g: g[::-1]),
-        entry("classes reversed", "the entries of each row are used in reversed order", lambda g: g[:, ::-1]),
+        entry("next row", "row i is multiplied by the upstream gradient of row i+1", lambda g: np.roll(g, -1, axis=0)),
+        entry("row before", "row i is multiplied by the upstream gradient of row i-1", lambda g: np.roll(g, 1, axis=0)),
         entry("magnitudes", "the magnitude of the upstream gradient is used", np.abs),
         entry("signs", "the sign of the upstream gradient is used", np.sign),
         entry("squares", "the upstream gradient is applied twice", lambda g: g * g),
+    ]
+    if not view.elementwise:
+        return found
+    return [
+        *found,
+        entry(
+            "first entry of each row",
+            "the first entry of each row of the upstream gradient is used for the whole row",
+            lambda g: np.broadcast_to(g[:, :1], g.shape),
+        ),
+        entry(
+            "first entry for all",
+            "the first entry of the upstream gradient is used everywhere",
+            lambda g: np.full_like(g, g[0, 0]),
+        ),
+        entry("classes reversed", "the entries of each row are used in reversed order", lambda g: g[:, ::-1]),
     ]
 
 

@@ -228,7 +228,10 @@ def _of_rows(view: View, chosen: Mapping[str, Variation]) -> Prediction:
         loss = reference_loss(m, z, targets, view, changed)
     if loss is None:
         raise NotApplicable
-    gradient = m.gradient(loss, view.m.exact(view.row_upstream * factor), x)
+    upstream = view.row_upstream
+    if "upstream" in chosen:
+        upstream = chosen["upstream"].make(view)
+    gradient = m.gradient(loss, view.m.exact(upstream * factor), x)
     losses = Bounded.of(loss.value)
     if factor != 1.0:
         losses = Bounded(losses.mid * factor, losses.rad * abs(factor))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gradaudit.measurement.faults import missing_max_shift, unfused_logarithm
-from gradaudit.measurement.faults.hypothesis import WrongRows
+from gradaudit.measurement.diagnosis import missing_max_shift, unfused_logarithm
+from gradaudit.measurement.diagnosis.out_of_range import WrongRows
 from gradaudit.records.measurement import Diagnosis
 from gradaudit.records.profile import Profile
 from gradaudit.reference.truth import Truth

@@ -17,7 +17,7 @@ LARGEST = 1 << 21
 """Logits of an evaluation that models are tried on; larger ones are measured like all others, and left to their peers."""
 
 
-def diagnose(
+def concluded(
     subject_name: str, dtype: str, audited: Sequence[Audited], rows: Sequence[ToleranceRow]
 ) -> tuple[NamedFault, ...]:
     """The faults of one subject at one dtype; empty where nothing is wrong.
@@ -35,15 +35,39 @@ def diagnose(
     if beyond_range and all(ranges.explained(view) for view in wrong):
         return (*misshapen, *beyond_range)
     open_to_models = [view for view in finite if not ranges.explained(view)]
-    if any(not (view.output_right and view.gradient_right) for view in open_to_models):
-        evidence = Evidence(open_to_models, _row(rows))
+    row = _row(rows)
+    for tier in _tiers(open_to_models):
+        evidence = Evidence(tier, row)
         found = explanations(evidence, catalogue(evidence.views[0])) or fitted(evidence)
         if found:
-            return (*misshapen, *beyond_range, *naming.named_faults(found, evidence))
+            left = [view for view in wrong if view not in tier]
+            return (*misshapen, *beyond_range, *naming.named_faults(found, evidence, _unexplained(left)))
     low = ranges.low_precision(wrong)
     if low:
         return (*misshapen, *beyond_range, *low)
-    return (*misshapen, *beyond_range, *partial.undiagnosed(wrong, Evidence(open_to_models, _row(rows))))
+    numeric = [view for view in wrong if view.numeric and not ranges.explained(view)]
+    if not numeric:
+        return (*misshapen, *beyond_range)
+    return (*misshapen, *beyond_range, *partial.undiagnosed(numeric, Evidence(open_to_models, row)))
+
+
+def _tiers(views: Sequence[View]) -> list[list[View]]:
+    """All evaluations; then, where none of the case's own rows is ignored, those without ignored rows: what a subject
+    makes of such rows may be a fault of its own that nothing here describes; then those alone whose logits are so near to
+    one another and to 0 that nothing is saturated or cancelled, for a fault may bring rounding errors of its own."""
+    found = [list(views)]
+    own = [view for view in views if view.inputs.probe is None]
+    counted = list(views)
+    if own and not any(view.ignored.any() for view in own):
+        counted = [view for view in views if not view.ignored.any()]
+    found.append(counted)
+    found.append([view for view in counted if view.moderate])
+    distinct = [tier for k, tier in enumerate(found) if tier and all(len(tier) != len(other) for other in found[:k])]
+    return [tier for tier in distinct if any(not (view.output_right and view.gradient_right) for view in tier)]
+
+
+def _unexplained(views: Sequence[View]) -> tuple[str, ...]:
+    return tuple(view.name for view in views if not ranges.explained(view))
 
 
 def _views(audited: Sequence[Audited]) -> list[View]:

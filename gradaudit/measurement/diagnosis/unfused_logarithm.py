@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gradaudit.measurement.faults.hypothesis import (
+from gradaudit.measurement.diagnosis.out_of_range import (
     WrongRows,
     candidate_formats,
     extremes,
