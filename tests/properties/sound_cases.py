@@ -53,7 +53,8 @@ class SoundCase:
 def sound_cases(draw: st.DrawFn, *, large: bool = False) -> SoundCase:
     """Any function, dtype, parameters, layout and magnitude that no formulation overflows on the way with."""
     dtype = draw(st.sampled_from(DTYPES))
-    name = draw(st.sampled_from(("cross_entropy", *functions.names())))
+    built_in = [name for name in functions.names() if functions.get(name).formulations]
+    name = draw(st.sampled_from(("cross_entropy", *built_in)))
     function = functions.get(name)
     shape = draw(st.sampled_from(LARGE_SHAPES if large else SMALL_SHAPES))
     axis = draw(st.sampled_from(_class_axes(shape)))
