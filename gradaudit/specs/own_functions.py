@@ -95,7 +95,10 @@ def _complete_self(draft: Draft) -> None:
 
 
 def _complete_formula(draft: Draft) -> None:
+    before = len(draft.problems)
     text, constants = str(draft.function.parameters["formula"]), _constants(draft)
+    if len(draft.problems) > before:
+        return
     parameters: dict[str, object] = {**draft.function.parameters, "constants": tuple(constants.items())}
     if is_reference(text):
         targets = draft.model.targets is not None

@@ -61,7 +61,9 @@ def problems(error: ValidationError, tree: Node, model: type[BaseModel]) -> Iter
 
 def _problem(details: ErrorDetails, tree: Node, model: type[BaseModel]) -> Problem:
     path, kind, context = details["loc"], details["type"], details.get("ctx", {})
-    node, key = find(tree, path), _written(path, tree)
+    # The formula's own key is called like the kind of function that pydantic puts into the path.
+    place = ("function", *path[2:]) if path[:2] == ("function", FORMULA) else path
+    node, key = find(tree, place), _written(place, tree)
     if kind == "extra_forbidden":
         return problem_at_key(node, unknown_key(str(path[-1]), _fields(model, path[:-1]), path[:-1]))
     if kind == "missing":

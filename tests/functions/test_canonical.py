@@ -16,7 +16,7 @@ from tests.functions import random_formulas
 CONSTANTS = {"c": 30.0, "eps": 0.1}
 
 LOSS = "-take(log_softmax(z), y)"
-FOCAL = "-(take(log_softmax(z), y) * (take(complement(z), y)**2))"
+FOCAL = "-((take(complement(z), y)**2) * take(log_softmax(z), y))"
 
 EQUAL = {
     LOSS: (
@@ -33,7 +33,7 @@ EQUAL = {
     FOCAL: (
         "-(1 - take(softmax(z), y))**2 * log(take(softmax(z), y))",
         "-(1 - exp(take(log_softmax(z), y)))**2 * take(log_softmax(z), y)",
-        "(logsumexp(z) - take(z, y)) * (-expm1(take(z, y) - logsumexp(z)))**2",
+        "(-expm1(take(z, y) - logsumexp(z)))**2 * (logsumexp(z) - take(z, y))",
         "take(-(1 - softmax(z))**2 * log(softmax(z)), y)",
     ),
     "softmax(z)": ("exp(z) / sum(exp(z))", "exp(z - logsumexp(z))", "exp(log(softmax(z)))", "softmax(z - max(z))"),
