@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-from gradaudit.backends import registry
+from gradaudit import plugins
 from gradaudit.records.subject import Subject
 from gradaudit.specs.draft import Draft
 from gradaudit.specs.models import FRAMEWORKS, SubjectKeys
@@ -111,7 +111,7 @@ def _check_file(draft: Draft, where: str, path: Sequence[str | int]) -> None:
 def _names(draft: Draft, items: Sequence[SubjectKeys], targets: Sequence[tuple[str, str]]) -> list[str]:
     """Given names, else the functions' own; where two are alike the whole targets, and if need be the frameworks."""
     names = [item.name or target.rpartition(":")[2] for item, (_, target) in zip(items, targets, strict=True)]
-    taken = set(registry.names())
+    taken = set(plugins.names("gradaudit.backends"))
     for longer in ([target for _, target in targets], [":".join(target) for target in targets]):
         alike = {name for name in names if name in taken or names.count(name) > 1}
         names = [
