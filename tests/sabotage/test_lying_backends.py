@@ -10,7 +10,8 @@ from collections.abc import Callable
 
 import pytest
 
-from gradaudit.measurement import comparison, evaluation, faults
+from gradaudit.measurement import comparison, evaluation
+from gradaudit.measurement.diagnosis import hypotheses
 from gradaudit.records.report import Report
 from gradaudit.reference import ladder
 from gradaudit.rules import registry
@@ -77,7 +78,7 @@ def passes_over_masked_classes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def knows_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(faults, "HYPOTHESES", ())
+    monkeypatch.setattr(hypotheses, "HYPOTHESES", ())
 
 
 def knows_no_lower_precision(monkeypatch: pytest.MonkeyPatch) -> None:
