@@ -15,6 +15,11 @@ from gradaudit.numerics.ball_core import Ball, BallCore
 class BallPrimitives(BallCore):
     """What :class:`gradaudit.numerics.ball.BallAlgebra` has beside softmax and its kin."""
 
+    def _error_of(self, parameter: float) -> float:
+        """Relative error of a number that a candidate rounds to the dtype it returns."""
+        u = max(self.arithmetic.u_operation, self.arithmetic.u_result)
+        return u if not self.encloses and elementary.is_rounded(parameter, u) else 0.0
+
     def _elementary(self, bounds: elementary.Bounds) -> Ball:
         return self.stored(*bounds)
 
@@ -147,7 +152,9 @@ class BallPrimitives(BallCore):
         if exponent == 1.0:
             return a
         with np.errstate(all="ignore"):
-            return self._elementary(elementary.power(a.mid, a.rad, exponent, self.arithmetic))
+            return self._elementary(
+                elementary.power(a.mid, a.rad, exponent, self.arithmetic, self._error_of(exponent))
+            )
 
     def reciprocal(self, a: Ball) -> Ball:
         """1 / a."""

@@ -6,11 +6,13 @@ Each evaluates at the midpoint and bounds what the ball around it and the functi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 
 from gradaudit.numerics.arithmetic import Arithmetic
+from gradaudit.numerics.bounds import phi
 
 Bounds = tuple[np.ndarray, np.ndarray]
 """Midpoints and radii."""
@@ -86,8 +88,8 @@ def sqrt(mid: np.ndarray, rad: Radius, a: Arithmetic) -> Bounds:
     return value, finite(moved + a.u * (value + moved))
 
 
-def power(mid: np.ndarray, rad: Radius, exponent: float, a: Arithmetic) -> Bounds:
-    """x^c for x >= 0, and for every x where c is a whole number."""
+def power(mid: np.ndarray, rad: Radius, exponent: float, a: Arithmetic, u_exponent: float = 0.0) -> Bounds:
+    """x^c for x >= 0, and for every x where c is a whole number; `u_exponent` is the relative error of c."""
     whole = exponent == round(exponent)
     value = np.power(mid, exponent)
     low, high = mid - rad, mid + rad
@@ -98,11 +100,14 @@ def power(mid: np.ndarray, rad: Radius, exponent: float, a: Arithmetic) -> Bound
         return value, finite(np.where(np.asarray(rad) == 0.0, 0.0, moved) + _own(value, moved, a))
     reaches_zero = (low <= 0.0) & (high >= 0.0)
     moved = np.where(reaches_zero & (exponent < 0.0), np.inf, moved)
-    return value, finite(np.where(np.asarray(rad) == 0.0, 0.0, moved) + _own(value, moved, a))
+    moved = np.where(np.asarray(rad) == 0.0, 0.0, moved)
+    if u_exponent:
+        moved = moved + _of_exponent(low, high, exponent, u_exponent)
+    return value, finite(moved + _own(value, moved, a))
 
 
 def logaddexp(first: Bounds, second: Bounds, a: Arithmetic) -> Bounds:
-    """log(exp x + exp y) by max + log1p(exp(-|x - y|)); docs/numerics.md, "Merges"."""
+    """log(exp x + exp y) by max + log1p(exp(-|x - y|)); docs/numerics.md, "Elementary functions"."""
     (x, dx), (y, dy) = first, second
     value = np.logaddexp(x, y)
     share, rest = np.exp(x - value), np.exp(y - value)
@@ -129,6 +134,26 @@ def share(first: Bounds, second: Bounds, a: Arithmetic) -> Bounds:
 def finite(rad: np.ndarray) -> np.ndarray:
     """Radii, infinite where nothing is known."""
     return np.where(np.isnan(rad), np.inf, rad)
+
+
+def is_rounded(value: float, u: float) -> bool:
+    """Whether a format with unit roundoff u has to round the number."""
+    mantissa, _ = math.frexp(value)
+    return not (mantissa / u).is_integer()
+
+
+def _of_exponent(low: np.ndarray, high: np.ndarray, exponent: float, u: float) -> np.ndarray:
+    """How far x^c moves with an exponent off by u, for x within [low, high], low >= 0.
+
+    x^c (x^(-c u) - 1) is at most phi(u) / e below 1, whatever x is.
+    """
+    distance = np.maximum(np.abs(np.log(low)), np.abs(np.log(high)))
+    if exponent < 0.0:
+        return np.asarray(np.power(low, exponent) * np.expm1(-exponent * u * distance))
+    largest = np.power(high, exponent)
+    near = largest * np.expm1(exponent * u * distance)
+    anywhere = np.maximum(phi(u) / math.e, largest * np.expm1(exponent * u * np.maximum(np.log(high), 0.0)))
+    return np.where(high > 0.0, np.fmin(near, anywhere), 0.0)
 
 
 def _own(value: np.ndarray, moved: np.ndarray, a: Arithmetic) -> np.ndarray:

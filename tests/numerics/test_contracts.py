@@ -35,6 +35,30 @@ def test_float64_functions_behind_the_enclosures(function: str, lowest: float, h
     assert excess(function, x, getattr(np, function)(x), relative, FLOAT64.eta) <= 1.0
 
 
+@pytest.mark.parametrize(
+    ("function", "lowest", "highest"),
+    [
+        *[(name, -1e-3, 1e-3) for name in ("tanh", "expm1", "sin")],
+        *[(name, -4.0, 4.0) for name in ("tanh", "expm1", "cos", "sin")],
+        *[(name, -700.0, 700.0) for name in ("tanh", "expm1")],
+    ],
+)
+def test_the_elementary_functions_of_formulas(function: str, lowest: float, highest: float) -> None:
+    x = np.random.default_rng(3).uniform(lowest, highest, 2000)
+    assert excess(function, x, getattr(np, function)(x), FLOAT64.library, FLOAT64.eta) <= 1.0
+
+
+@pytest.mark.parametrize("exponent", [0.5, 1.5, 2.0, 3.0, -1.0, -2.5])
+def test_powers_of_formulas(exponent: float) -> None:
+    x = 10.0 ** -np.random.default_rng(4).uniform(0.0, 30.0, 2000)
+    worst = 0.0
+    with ctx.workprec(160):
+        for argument, value in zip(x.tolist(), np.power(x, exponent).tolist(), strict=True):
+            exact = arb(argument) ** arb(exponent)
+            worst = max(worst, float(abs(arb(value) - exact) / (exact * FLOAT64.library)))
+    assert worst <= 1.0
+
+
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 def test_the_numpy_backends_exp_and_log(dtype: str) -> None:
     a = of_profile(numpy_backend.profile("softmax", "fused", dtype))
