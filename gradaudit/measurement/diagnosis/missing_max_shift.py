@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from gradaudit.measurement.diagnosis.out_of_range import (
+    RowExtremes,
     WrongRows,
     candidate_formats,
     extremes,
@@ -24,28 +25,42 @@ def explain(truth: Truth, profile: Profile, wrong: WrongRows) -> Diagnosis | Non
     if not affected and not wrong.reduced_non_finite:
         return None
     rows = extremes(truth)
-    for form in candidate_formats(profile):
-        overflow, vanish, moved = log_largest(form), log_vanishing(form), slack(rows, form)
-        # Below the smallest normal number the sum has lost digits already: 1/s may be infinite.
-        high = rows.logsumexp > overflow - moved
-        low = rows.top < float(np.log(form.smallest_normal)) + moved
-        possible = set(np.flatnonzero(high | low).tolist())
-        if not possible or not affected <= possible:
-            continue
-        lost = (rows.top > overflow + moved) | (rows.top < -vanish - moved)
-        certain = set(np.flatnonzero(lost & rows.counted).tolist())
-        if not certain <= wrong.gradient_non_finite | wrong.output_non_finite:
-            continue
-        row = max(affected or possible, key=lambda r: abs(float(rows.top[r])))
-        return Diagnosis(
-            "missing-max-shift",
-            (
-                ("row", int(row)),
-                ("largest_logit", float(rows.top[row])),
-                ("exp_overflows_at", overflow),
-                ("exp_vanishes_at", -vanish),
-                ("format", form.name),
-                ("rows_affected", len(affected)),
-            ),
-        )
+    for shift, shifted_by in _shifts(rows):
+        for form in candidate_formats(profile):
+            overflow, vanish, moved = log_largest(form), log_vanishing(form), slack(rows, form)
+            top, logsumexp = rows.top - shift, rows.logsumexp - shift
+            # Below the smallest normal number the sum has lost digits already: 1/s may be infinite.
+            high = logsumexp > overflow - moved
+            low = top < float(np.log(form.smallest_normal)) + moved
+            possible = set(np.flatnonzero(high | low).tolist())
+            if possible and shift:
+                # A shift that is not detached hands the NaN of a row on to the row that it was taken from.
+                possible |= set(np.flatnonzero(rows.top == shift).tolist())
+            if not possible or not affected <= possible:
+                continue
+            lost = (top > overflow + moved) | (top < -vanish - moved)
+            certain = set(np.flatnonzero(lost & rows.counted).tolist())
+            if not certain <= wrong.gradient_non_finite | wrong.output_non_finite:
+                continue
+            row = max(affected or possible, key=lambda r: abs(float(rows.top[r] - shift)))
+            return Diagnosis(
+                "missing-max-shift",
+                (
+                    ("row", int(row)),
+                    ("largest_logit", float(rows.top[row])),
+                    ("shifted_by", shifted_by),
+                    ("exp_overflows_at", overflow),
+                    ("exp_vanishes_at", -vanish),
+                    ("format", form.name),
+                    ("rows_affected", len(affected)),
+                ),
+            )
     return None
+
+
+def _shifts(rows: RowExtremes) -> tuple[tuple[float, str], ...]:
+    """What may have been subtracted instead of a row's own largest logit."""
+    finite = rows.top[np.isfinite(rows.top)]
+    if len(finite) < 2:
+        return ((0.0, "nothing"),)
+    return (0.0, "nothing"), (float(finite.max()), "the largest logit of the batch"), (float(finite[0]), "that of row 0")
