@@ -23,7 +23,14 @@ MAP_FROM = 1 << 20
 
 FLOATS = ("float16", "bfloat16", "float32", "float64")
 
-OUR_ERRORS = ("NoSuchSubjectError", "SubjectImportError", "UnusableSubjectError", "ForkedError", "MissingError")
+OUR_ERRORS = (
+    "NoSuchSubjectError",
+    "SubjectImportError",
+    "UnusableSubjectError",
+    "ForkedError",
+    "MissingError",
+    "FormulaError",
+)
 """Exceptions of the adapters for users' code whose messages are whole sentences."""
 
 
