@@ -40,6 +40,7 @@ def breaches(subject: Subject, entries: Sequence[Audited]) -> tuple[Breach, ...]
         _second_backward,
         _rows_not_independent,
         _layout,
+        _linear,
         _process,
     )
     for check in checks:
@@ -164,6 +165,29 @@ def _layout(subject: Subject, entry: Audited) -> Iterator[Breach]:
             if difference is not None:
                 statement = f"its {quantity} changes when {words}: {_shown(difference, entry, quantity)}"
                 yield _breach("layout-changes-result", entry, statement, layout=name, elements=difference.count)
+
+
+def _linear(subject: Subject, entry: Audited) -> Iterator[Breach]:  # noqa: ARG001
+    """A backward is linear in its upstream gradient, and a doubled one doubles every step of it exactly.
+
+    Where there is a truth it tells more about a gradient than this; without one only the plainest departure is told:
+    an element at least as far from doubled as one that did not move, where no step can have underflowed to that.
+    """
+    given, doubled = _pair(entry, "again", "gradient"), _pair(entry, "doubled", "gradient")
+    if entry.truth is not None or given is None or doubled is None or given.shape != doubled.shape:
+        return
+    form = formats.get(entry.inputs.dtype)
+    one, two = given.astype(np.float64), doubled.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        moved = np.isfinite(one) & np.isfinite(two) & (np.abs(one) >= form.smallest_normal / form.unit_roundoff)
+        off = moved & (np.abs(two - 2.0 * one) >= np.abs(one))
+    if off.any():
+        index = tuple(int(i) for i in np.argwhere(off)[0])
+        statement = (
+            f"its backward is not linear: under twice the upstream gradient {one[index]:.6g} at {list(index)} "
+            f"becomes {two[index]:.6g} and not {2.0 * one[index]:.6g}, {int(off.sum())} elements in all"
+        )
+        yield _breach("forward-and-backward-disagree", entry, statement, elements=int(off.sum()))
 
 
 COMPARING = (_second_backward, _rows_not_independent, _layout)

@@ -241,6 +241,20 @@ def test_a_backward_by_hand_that_is_not_of_its_own_loss() -> None:
     assert breaches(wrong_loss) == {}
 
 
+def test_without_a_truth_a_backward_has_to_be_linear() -> None:
+    gradient = exact(case())[1]
+
+    def alone(doubled: np.ndarray) -> Audited:
+        return replace(entry(experiments={"doubled.gradient": doubled}), truth=None, measurement=None)
+
+    assert breaches(alone(gradient * 2)) == {}
+    statement = only("forward-and-backward-disagree", alone(gradient))
+    assert statement.startswith("its backward is not linear: under twice the upstream gradient ")
+    assert breaches(entry(experiments={"doubled.gradient": gradient})) == {}, "the truth says more"
+    assert breaches(alone(nudged(gradient * 2))) == {}
+    assert breaches(alone(np.full_like(gradient, np.inf))) == {}, "an overflow is no fault of the backward"
+
+
 def test_a_changed_process_is_told() -> None:
     statement = only("process-changed", entry(process=["replaces torch.exp", "leaves 1 thread running"]))
     assert statement.startswith("it replaces torch.exp; it leaves 1 thread running")
