@@ -57,10 +57,11 @@ def soaked(index: int, seed: int, strata: tuple[Stratum, ...]) -> Outcome:
     if fault is None:
         return outcome
     kind, spoilt = fault
-    return replace(outcome, planted=kind, caught=_errors(case, truth, spoilt)[0])
+    # Whether it is caught is asked here, not what it is called: a search for the name takes longer than a case.
+    return replace(outcome, planted=kind, caught=_errors(case, truth, spoilt, named=False)[0])
 
 
-def _errors(case: SoundCase, truth: Truth, result: Evaluation) -> tuple[tuple[str, ...], str]:
+def _errors(case: SoundCase, truth: Truth, result: Evaluation, *, named: bool = True) -> tuple[tuple[str, ...], str]:
     """The codes of the errors that the rules find, and what the first one says."""
     inputs = case.inputs
     audited = Case(
@@ -78,7 +79,7 @@ def _errors(case: SoundCase, truth: Truth, result: Evaluation) -> tuple[tuple[st
     )
     measurement = measure(truth, replace(result, key=case.key), case.profile, "values", case.rows)
     measured = MeasuredCase(audited, (), (measurement,), ())
-    if case.subject is not None:
+    if case.subject is not None and named:
         entry = Audited(inputs, truth, replace(result, key=case.key), measurement)
         measured = subjects.concluded(measured, {(case.subject.name, inputs.dtype): [entry]})
     findings, _ = judge(measured, (), ())

@@ -25,7 +25,9 @@ def run_part(folder: Path, part: int, parts: int, cases: int, seed: int) -> None
     done = {outcome.index for outcome in outcomes(folder)}
     left = [index for index in range(part, cases, parts) if index not in done]
     begun, told = time.monotonic(), time.monotonic()
+    cut = path.is_file() and not path.read_bytes().endswith(b"\n")
     with path.open("a", encoding="utf-8") as file:
+        file.write("\n" if cut else "")  # the line that was being written when the run was stopped
         for count, index in enumerate(left, start=1):
             started = time.perf_counter()
             outcome = soaked(index, seed, every)
