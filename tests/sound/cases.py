@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import numpy as np
@@ -32,6 +32,8 @@ DTYPES = ("float16", "bfloat16", "float32", "float64")
 REDUCTIONS = ("mean", "sum", "none")
 TORCH = {name: getattr(torch, name) for name in DTYPES}
 CLASSES = (1, 2, 3, 5, 7, 10, 11, 17, 64, 100, 129, 257, 1000, 1024, 4096)
+MOST_SMOOTHED = 700
+"""Log-probabilities that can be added up in float16, as torch does over classes and rows before it divides."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,8 @@ def draw(seed: int, stratum: Stratum) -> Drawn:
     if stratum.function != "cross_entropy":
         return _activation(generator, stratum, rows, n)
     meaning = _meaning(generator, stratum, n)
+    if stratum.dtype == "float16" and rows * n > MOST_SMOOTHED:
+        meaning = replace(meaning, label_smoothing=0.0)
     style = _style(generator, stratum)
     logits = _logits(generator, stratum.dtype, rows, n, _headroom(meaning, rows, n))
     targets = _targets(generator, stratum.dtype, logits, meaning)
