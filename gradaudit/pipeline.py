@@ -230,17 +230,18 @@ def _measure(group: _Evaluated, known: _Measured) -> Iterator[EvaluationKey]:
         if isinstance(result, EvaluationFailure):
             _note_failure(group, result, subject, known)
         elif subject is None:
-            known.measurements.append(_of_backend(planned.case, truth, key, result))
+            if truth is not None:
+                measurement = _of_backend(planned.case, truth, key, result)
+                known.measurements.append(replace(measurement, special_probe=group.inputs.special))
         else:
             _note_subject(group, subject, result, known)
         yield key
 
 
-def _of_backend(case: Case, truth: Truth | str | None, key: EvaluationKey, result: Evaluation) -> Measurement:
+def _of_backend(case: Case, truth: Truth | str, key: EvaluationKey, result: Evaluation) -> Measurement:
     from gradaudit.backends import registry
     from gradaudit.measurement.evaluation import measure
 
-    assert truth is not None
     assert not isinstance(truth, str)
     last = case.axis == tuple(range(len(case.shape) - len(case.axis), len(case.shape)))
     declare = registry.get(key.backend).profile
@@ -250,11 +251,11 @@ def _of_backend(case: Case, truth: Truth | str | None, key: EvaluationKey, resul
 
 def _note_failure(group: _Evaluated, failure: EvaluationFailure, subject: Subject | None, known: _Measured) -> None:
     """A subject that refuses an extra input has said so; one that died there is asked no more."""
-    if subject is None:
-        known.failures.append(failure)
-        return
     probed = group.planned.probe is not None
     if probed and group.inputs.expects_error and failure.kind == "raised":
+        return
+    if subject is None:
+        known.failures.append(failure)
         return
     if failure.key.subject in known.given_up and probed:
         return

@@ -106,11 +106,7 @@ def _planned(case: Case) -> list[PlannedInputs]:
     result = []
     for dtype in case.dtypes:
         for scale in case.scale:
-            built_in = tuple(
-                EvaluationKey(backend, backend, formulation, dtype, scale)
-                for formulation in case.formulations
-                for backend in case.backends
-            )
+            built_in = _built_in(case, dtype, scale, None)
             for reading in dict.fromkeys(("logits", *readings)):
                 keys = (built_in if reading == "logits" else ()) + _keys(case, reading, dtype, scale, None)
                 if keys:
@@ -120,7 +116,20 @@ def _planned(case: Case) -> list[PlannedInputs]:
             for probe in case.probes
             for reading in readings
         ]
+        # Backends are probed where that was asked for and there is nothing else to probe.
+        if not case.subjects:
+            result += [
+                PlannedInputs(case, dtype, 1.0, _built_in(case, dtype, 1.0, probe), probe) for probe in case.probes
+            ]
     return result
+
+
+def _built_in(case: Case, dtype: str, scale: float, probe: str | None) -> tuple[EvaluationKey, ...]:
+    return tuple(
+        EvaluationKey(backend, backend, formulation, dtype, scale, probe)
+        for formulation in case.formulations
+        for backend in case.backends
+    )
 
 
 def _keys(case: Case, reading: str, dtype: str, scale: float, probe: str | None) -> tuple[EvaluationKey, ...]:

@@ -35,8 +35,18 @@ def check(measured: MeasuredCase) -> Iterator[Finding]:
             f"answered differently: {len(apart):,} {plural('element', len(apart))}"
         )
         evidence: Evidence = {"quantity": quantity, "index": str(list(index)), "answers": who, "elements": len(apart)}
+        # What only a probe of special values shows is a matter of policy.
+        severity = "warning" if all(each.special_probe for each in measurements) else RULE.severity
         yield about_setting(
-            RULE, measured, message, evidence, dtype=dtype, scale=scale, formulation=formulation, probe=probe
+            RULE,
+            measured,
+            message,
+            evidence,
+            dtype=dtype,
+            scale=scale,
+            formulation=formulation,
+            probe=probe,
+            severity=severity,
         )
 
 
