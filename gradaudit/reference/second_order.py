@@ -5,11 +5,10 @@ Both by a tape over balls that enclose (docs/numerics.md, "Differentiation by ta
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gradaudit.functions import by_tape
 from gradaudit.numerics.arithmetic import FLOAT64
 from gradaudit.numerics.ball import Ball, BallAlgebra
 from gradaudit.reference.block import Block
@@ -34,22 +33,24 @@ def hessian_product(truth: Truth, direction: np.ndarray) -> Enclosure:
         rows = lift.rows(block, None)
         columns = rows_of_direction[block.start : block.stop]
         columns = columns if truth.layout.active is None else columns[:, truth.layout.active]
-        along = m.exact(columns.astype(np.float64))
-        along = along if rows.factor is None else along * rows.factor
-        result = by_tape.hessian_vector(truth.function, m, rows, along)
-        return result if rows.factor is None else result * rows.factor
+        return truth.hessian_vector_in(m, rows, columns.astype(np.float64))
 
     return _whole(truth, [(block.block, product(block.block)) for block in truth.blocks()])
 
 
 def target_gradient(truth: Truth) -> Enclosure:
-    """The gradient of <upstream, output> by the target mass, where targets are probabilities."""
+    """The gradient of <upstream, output> by the targets, where these are probabilities."""
     lift = _lift(truth)
 
     def slope(block: Block) -> Ball:
-        return by_tape.target_gradient(truth.function.output, lift.m, lift.rows(block, None))
+        return truth.target_gradient_in(lift.m, lift.rows(block, None), block)
 
-    return _whole(truth, [(block.block, slope(block.block)) for block in truth.blocks()])
+    found = _whole(truth, [(block.block, slope(block.block)) for block in truth.blocks()])
+    if truth.function.name != "kl_divergence":
+        return found
+    # log q is infinite at q = 0, and people write 0 there as often.
+    assert truth.inputs.targets is not None
+    return replace(found, mid=np.where(truth.inputs.targets == 0.0, np.nan, found.mid))
 
 
 def _lift(truth: Truth) -> Lift[Ball]:

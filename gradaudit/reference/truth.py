@@ -217,10 +217,10 @@ class Truth:
         if self.rigorous:
             with arb_algebra.precision():
                 m = ArbAlgebra()
-                found = _split(self._target_gradient(m, self._lift_arb(m).rows(block, self.units[0]), block))
+                found = _split(self.target_gradient_in(m, self._lift_arb(m).rows(block, self.units[0]), block))
         else:
             with np.errstate(all="ignore"):
-                found = _enclosed(self._target_gradient(self._m, truth.rows, block))
+                found = _enclosed(self.target_gradient_in(self._m, truth.rows, block))
         infinite = np.zeros(block.logits.shape, dtype=bool) if block.excluded is None else block.excluded
         if self.function.name == "kl_divergence":
             infinite = infinite | (block.soft == 0.0)
@@ -228,7 +228,8 @@ class Truth:
             Enclosed(np.where(infinite, np.nan, found.mid), found.low, found.rad, None), block
         )
 
-    def _target_gradient(self, m: Algebra[N], rows: Rows[N], block: Block) -> N:
+    def target_gradient_in(self, m: Algebra[N], rows: Rows[N], block: Block) -> N:
+        """dL / dq in any algebra, from a block's rows in it."""
         gradient = m.expand(by_tape.target_gradient(self.function.output, m, rows), block.logits.shape)
         # A target q enters as the mass w (1 - eps) q.
         if self.parameters.label_smoothing:
@@ -244,14 +245,15 @@ class Truth:
         if self.rigorous:
             with arb_algebra.precision():
                 m = ArbAlgebra()
-                found = _split(self._hessian_vector(m, self._lift_arb(m).rows(block, unit), direction))
+                found = _split(self.hessian_vector_in(m, self._lift_arb(m).rows(block, unit), direction))
         else:
             with np.errstate(all="ignore"):
                 own = truth.rows if unit == self.units[0] else self._lift_ball().rows(block, unit)
-                found = _enclosed(self._hessian_vector(self._m, own, direction))
+                found = _enclosed(self.hessian_vector_in(self._m, own, direction))
         return self._policy_gradient(found, block)
 
-    def _hessian_vector(self, m: Algebra[N], rows: Rows[N], direction: np.ndarray) -> N:
+    def hessian_vector_in(self, m: Algebra[N], rows: Rows[N], direction: np.ndarray) -> N:
+        """The product with the Hessian in any algebra, from a block's rows in it."""
         along = m.exact(direction)
         if rows.factor is None:
             return by_tape.hessian_vector(self.function, m, rows, along)
