@@ -22,6 +22,7 @@ nothing of gradaudit.
 from __future__ import annotations
 
 import time
+import warnings
 from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
 Array = Any
@@ -157,7 +158,9 @@ class _Walk:
         if self.function.jvp is None or "jvp" in self.note:
             return float("nan")
         try:
-            return float(self.function.jvp(d))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # torch says that forward mode is young
+                return float(self.function.jvp(d))
         except Exception as error:
             self.note["jvp"] = "%s: %s" % (
                 type(error).__name__,
