@@ -226,7 +226,7 @@ def _measure(group: _Evaluated, known: _Measured) -> Iterator[EvaluationKey]:
         result = promise.result()
         subject = planned.subject(key)
         if isinstance(truth, str) and isinstance(result, Evaluation):
-            result = EvaluationFailure(key, "raised", truth)
+            result = EvaluationFailure(key, "unverified", truth)
         if isinstance(result, EvaluationFailure):
             _note_failure(group, result, subject, known)
         elif subject is None:

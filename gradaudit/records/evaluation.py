@@ -45,13 +45,16 @@ class Evaluation:
     notes: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
 
 
-FAILURE_KINDS = ("crashed", "timed_out", "missing", "out_of_memory", "raised", "unsupported", "refused")
+FAILURE_KINDS = ("crashed", "timed_out", "missing", "out_of_memory", "raised", "unsupported", "refused", "unverified")
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluationFailure:
-    """Why an evaluation returned nothing. `kind` is one of FAILURE_KINDS; "unsupported" counts as skipped, and so
-    does "refused": a subject raised on a probe, though it may have taken the case's own inputs."""
+    """Why an evaluation returned nothing. `kind` is one of FAILURE_KINDS.
+
+    "unsupported" counts as skipped, and so does "refused": a subject raised on a probe, though it may have taken the
+    case's own inputs. "unverified": it returned, but the exact values failed their own check.
+    """
 
     key: EvaluationKey
     kind: str

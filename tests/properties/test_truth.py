@@ -128,8 +128,8 @@ def moving_nothing(right: Callable[..., np.ndarray]) -> Callable[..., np.ndarray
 
 
 def smoothing_more(right: Callable[..., Parameters]) -> staticmethod:
-    def of(parameters: object) -> Parameters:
-        found = right(parameters)
+    def of(*parameters: object) -> Parameters:
+        found = right(*parameters)
         return replace(found, label_smoothing=found.label_smoothing * (1.0 - SMALL))
 
     return staticmethod(of)

@@ -64,7 +64,7 @@ def test_both_names_return_the_same(cases: dict[int, CaseReport]) -> None:
 @pytest.mark.slow
 def test_who_believes_in_row_statistics_of_16_bits_finds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first test fails when the ladder takes the lower precision for the declared one."""
-    right = ladder._precisions
-    monkeypatch.setattr(ladder, "_precisions", lambda profile: tuple(("declared", p) for _, p in right(profile)))
+    right = ladder.precisions
+    monkeypatch.setattr(ladder, "precisions", lambda profile: tuple(("declared", p) for _, p in right(profile)))
     (case,) = run((spec(1),)).cases
     assert accused(case) == []

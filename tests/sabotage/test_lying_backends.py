@@ -82,7 +82,7 @@ def knows_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def knows_no_lower_precision(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ladder, "_precisions", lambda profile: (("declared", profile),))
+    monkeypatch.setattr(ladder, "precisions", lambda profile: (("declared", profile),))
 
 
 def believes_in_any_precision(monkeypatch: pytest.MonkeyPatch) -> None:
