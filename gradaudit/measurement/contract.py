@@ -51,9 +51,29 @@ def breaches(subject: Subject, entries: Sequence[Audited]) -> tuple[Breach, ...]
                 continue
             for breach in check(subject, entry):
                 found.setdefault(breach.fault, breach)
-    for breach in _backward_alone(entries):
+    for breach in (*_backward_alone(entries), *_accepted(entries)):
         found.setdefault(breach.fault, breach)
     return tuple(found.values())
+
+
+def _accepted(entries: Sequence[Audited]) -> Iterator[Breach]:
+    """A number that came back where the inputs are such as a function should refuse."""
+    accepted = [
+        entry for entry in entries if entry.inputs.expects_error and not entry.evaluation.notes.get("unusable")
+    ]
+    for entry in accepted[:1]:
+        targets, classes = (
+            entry.inputs.targets,
+            math.prod(entry.inputs.logits.shape[axis] for axis in entry.inputs.axis),
+        )
+        outside = [] if targets is None else targets[(targets < 0) | (targets >= classes)].reshape(-1).tolist()
+        label = (
+            f"the label {outside[0]}, which is none of the {classes} classes" if outside else "inputs out of range"
+        )
+        output = np.asarray(entry.evaluation.output, np.float64).reshape(-1)
+        returned = f"{float(output[0]):.6g}" if output.size == 1 else f"{output.size} values"
+        statement = f"it takes {label}, and returns {returned} where an exception is due"
+        yield _breach("special-values-differ", entry, statement, probes=len(accepted))
 
 
 def _mutated(subject: Subject, entry: Audited) -> Iterator[Breach]:  # noqa: ARG001 - the checks' signature

@@ -58,6 +58,20 @@ def named_faults(measured: MeasuredCase, key: EvaluationKey) -> tuple[NamedFault
     )
 
 
+def has_wrong_values(measured: MeasuredCase, key: EvaluationKey) -> bool:
+    """Whether a subject's values are wrong at this dtype, by a fault that has a name or by one that has none.
+
+    What a tolerance says of such values is no news: a wide enough one explains some of them.
+    """
+    if not of_subject(measured, key):
+        return False
+    unexplained = (
+        not each.explanation.explains and not each.special_probe and _concerns(each.key, key)
+        for each in measured.measurements
+    )
+    return bool(named_faults(measured, key)) or undiagnosed(measured, key) is not None or any(unexplained)
+
+
 def undiagnosed(measured: MeasuredCase, key: EvaluationKey) -> NamedFault | None:
     """What the diagnosis says of errors of this subject at this dtype that no fault explains."""
     return next((each for each in measured.faults if each.fault == UNDIAGNOSED and _concerns(each.key, key)), None)

@@ -260,15 +260,15 @@ def test_a_changed_process_is_told() -> None:
     assert statement.startswith("it replaces torch.exp; it leaves 1 thread running")
 
 
-def test_each_kind_is_told_once_and_refusals_are_left_out() -> None:
+def test_each_kind_is_told_once_and_not_by_what_is_to_be_refused() -> None:
     first, second = (
         entry(mutated=["forward: logits"]),
         entry(replace(case(), probe="ones"), mutated=["forward: logits"]),
     )
     assert contract.breaches(SUBJECT, [first, second])[0].key.probe is None
     assert len(contract.breaches(SUBJECT, [first, second])) == 1
-    refused = entry(replace(case(), expects_error=True), mutated=["forward: logits"])
-    assert breaches(refused) == {}
+    to_refuse = entry(replace(case(), expects_error=True), mutated=["forward: logits"])
+    assert breaches(to_refuse).keys() == {"special-values-differ"}
 
 
 DIRECTION = np.random.default_rng(9).normal(size=(7, 11)).astype(np.float32)
@@ -320,3 +320,15 @@ def test_soft_targets_that_are_cut_off() -> None:
     )
     kept = {"of_targets.gradient": np.ones((7, 11), np.float32)}
     assert second_order.faults([entry(given, kept, of_targets="a graph")]) == ()
+
+
+@pytest.mark.parametrize("value", [0.5, np.nan])
+def test_a_label_out_of_range_that_is_taken_is_a_matter_of_special_values(value: float) -> None:
+    labels = np.where(LABELS == 3, 13, LABELS)
+    given = replace(case(), targets=labels, probe="label-too-large", special=True, expects_error=True)
+    key = EvaluationKey("loss", "torch", "custom", "float32", 1.0, "label-too-large")
+    result = Evaluation(key, np.array(value, np.float32), np.zeros_like(LOGITS), None, 0.0)
+    (breach,) = contract.breaches(SUBJECT, [Audited(given, None, result, None)] * 2)
+    assert (breach.fault, breach.key.probe) == ("special-values-differ", "label-too-large")
+    assert breach.statement.startswith("it takes the label 13, which is none of the 11 classes, and returns ")
+    assert dict(breach.evidence)["probes"] == 2

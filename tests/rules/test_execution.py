@@ -5,6 +5,7 @@ from gradaudit.rules.execution.backend_missing import RULE as RUN603
 from gradaudit.rules.execution.crashed import RULE as RUN601
 from gradaudit.rules.execution.out_of_memory import RULE as RUN604
 from gradaudit.rules.execution.raised import RULE as RUN605
+from gradaudit.rules.execution.reference_unsound import RULE as RUN606
 from gradaudit.rules.execution.timed_out import RULE as RUN602
 from gradaudit.rules.exit_status import exit_status
 from tests.rules.records import case, failure, found, key, measurement, subject
@@ -15,6 +16,7 @@ KINDS = {
     "missing": RUN603,
     "out_of_memory": RUN604,
     "raised": RUN605,
+    "unverified": RUN606,
 }
 
 

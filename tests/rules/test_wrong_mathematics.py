@@ -26,6 +26,7 @@ from tests.rules.records import (
     named_fault,
     quantity,
     subject,
+    sums,
 )
 
 RULES = pytest.mark.parametrize("rule", [BUG461, BUG463], ids=lambda rule: rule.code)
@@ -245,6 +246,25 @@ class TestLowPrecisionInside:
     def test_silent_where_a_fault_is_named_and_on_backends(self) -> None:
         assert found(BUG464, self.weaker("bfloat16 inside"), named_fault("wrong-axis"), of=LOSSES) == []
         assert found(BUG464, self.weaker("bfloat16 inside")) == []
+
+
+@pytest.mark.parametrize("rule", ["BUG464", "CAN102", "CAN103", "CAN104", "CAN105", "DIV305"])
+def test_where_values_are_wrong_anyway_other_tolerances_are_no_news(rule: str) -> None:
+    """One probe of a wrong loss that some looser, weaker or special reading happens to explain."""
+    told = {
+        "BUG464": {"explanation": explanation(precision="bfloat16 inside", weaker=True)},
+        "CAN102": {"gradient": quantity(sums=sums(residual=1.0, rows_beyond=1))},
+        "CAN103": {"gradient": quantity(cancelled=1, worst_cancelled=element(0.0, 1e-9, 0.5))},
+        "CAN104": {"explanation": explanation(looser=True, common_offset=True)},
+        "CAN105": {"explanation": explanation(looser=True)},
+        "DIV305": {"gradient": quantity(special_mismatch=1), "special_probe": True},
+    }
+    shown = measurement(key=key(**OF_SUBJECT, probe="ones"), **told[rule])
+    assert len(found(registry.get(rule), shown, of=LOSSES)) == 1
+    for wrong in (TestUndiagnosed.wrong(), named_fault("undiagnosed"), named_fault("wrong-axis")):
+        assert found(registry.get(rule), shown, wrong, of=LOSSES) == []
+    elsewhere = named_fault("undiagnosed", key=key(**OF_SUBJECT, dtype="float16"))
+    assert len(found(registry.get(rule), shown, elsewhere, of=LOSSES)) == 1
 
 
 def test_a_detached_path_may_be_a_breach() -> None:

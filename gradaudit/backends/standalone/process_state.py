@@ -37,6 +37,15 @@ def remember(namespaces: Dict[str, Any], settings: Any) -> None:
     _before["folder"] = os.getcwd()
 
 
+def _is_of_package(value: Any, name: str) -> bool:
+    """Whether a function was written in the package that `name` lies in: torch wraps some of its own once its
+    compiler is imported, whoever asks for that."""
+    package = sys.modules.get(name.partition(".")[0])
+    folder = os.path.dirname(getattr(package, "__file__", None) or "")
+    written_in = getattr(getattr(value, "__code__", None), "co_filename", "")
+    return bool(folder) and written_in.startswith(folder + os.sep)
+
+
 def changes() -> List[str]:
     """What differs from the untouched state, as predicates: "replaces torch.exp"."""
     if not _before:
@@ -47,7 +56,7 @@ def changes() -> List[str]:
         for name, (space, members) in _before["members"].items()
         for present in [vars(space)]
         for member, value in members
-        if present.get(member) is not value
+        if present.get(member) is not value and not _is_of_package(present.get(member), name)
     ]
     if replaced:
         more = ", ..." if len(replaced) > MOST else ""

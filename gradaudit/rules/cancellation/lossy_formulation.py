@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from gradaudit.records.finding import Finding
 from gradaudit.records.measurement import MeasuredCase, Measurement
-from gradaudit.rules.evaluations import groups, most_telling, named_faults, shown_by
+from gradaudit.rules.evaluations import groups, has_wrong_values, most_telling, shown_by
 from gradaudit.rules.interface import Rule
 from gradaudit.rules.statement import Evidence, about_evaluation, largest_error
 from gradaudit.rules.wording import label, number
@@ -16,7 +16,7 @@ def check(measured: MeasuredCase) -> Iterator[Finding]:
     """One finding for the evaluations of a setting that only a looser row explains, unless a fault is named."""
     for group in groups(measured):
         showing = [each for each in group if _is_lossy(each)]
-        if not showing or named_faults(measured, group[0].key):
+        if not showing or has_wrong_values(measured, group[0].key):
             continue
         measurement = most_telling(showing, lambda each: largest_error(each).max_ulp)
         explanation = measurement.explanation

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from gradaudit.records.finding import Finding
 from gradaudit.records.measurement import MeasuredCase, Measurement, Quantity, Sums
-from gradaudit.rules.evaluations import groups, most_telling, named_faults, of_subject, shown_by
+from gradaudit.rules.evaluations import groups, has_wrong_values, most_telling, of_subject, shown_by
 from gradaudit.rules.interface import Rule
 from gradaudit.rules.statement import Evidence, about_evaluation, derivatives
 from gradaudit.rules.wording import label, number, plural
@@ -22,7 +22,7 @@ def check(measured: MeasuredCase) -> Iterator[Finding]:
         showing = [each for each in group if _beyond(each) is not None]
         if of_subject(measured, group[0].key):
             showing = [each for each in showing if each.explanation.explains and not each.special_probe]
-        if not showing or named_faults(measured, group[0].key):
+        if not showing or has_wrong_values(measured, group[0].key):
             continue
         measurement = most_telling(showing, _excess)
         found = _beyond(measurement)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from gradaudit.records.finding import Finding
 from gradaudit.records.measurement import Element, MeasuredCase, Measurement, Quantity
-from gradaudit.rules.evaluations import groups, most_telling, named_faults, shown_by
+from gradaudit.rules.evaluations import groups, has_wrong_values, most_telling, shown_by
 from gradaudit.rules.interface import Rule
 from gradaudit.rules.statement import Evidence, about_evaluation, derivatives
 from gradaudit.rules.wording import label, number, place, share
@@ -19,7 +19,7 @@ def check(measured: MeasuredCase) -> Iterator[Finding]:
     """
     for group in groups(measured):
         showing = [each for each in group if _lost(each) is not None]
-        if not showing or named_faults(measured, group[0].key):
+        if not showing or has_wrong_values(measured, group[0].key):
             continue
         measurement = most_telling(showing, _share)
         found = _lost(measurement)

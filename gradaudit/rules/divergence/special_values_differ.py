@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from gradaudit.records.finding import Finding
 from gradaudit.records.measurement import Element, MeasuredCase, Measurement, Quantity
-from gradaudit.rules.evaluations import groups, most_telling, named_faults, shown_by
+from gradaudit.rules.evaluations import groups, has_wrong_values, most_telling, shown_by
 from gradaudit.rules.interface import Rule
 from gradaudit.rules.statement import about_evaluation, quantities
 from gradaudit.rules.wording import label, number, one_line, place, share
@@ -23,8 +23,8 @@ def check(measured: MeasuredCase) -> Iterator[Finding]:
             severity = RULE.severity if breach.key.probe is None else "warning"
             yield about_evaluation(RULE, measured, breach.key, message, dict(breach.evidence), severity=severity)
     for group in groups(measured):
-        # A fault that is named shows under special probes too, and is the first thing to mend.
-        known = bool(named_faults(measured, group[0].key))
+        # What is wrong anyway shows under special probes too, and is the first thing to mend.
+        known = has_wrong_values(measured, group[0].key)
         showing = [each for each in group if _wrong(each) and not (known and each.special_probe)]
         if not showing:
             continue

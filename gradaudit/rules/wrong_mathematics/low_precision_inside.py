@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from gradaudit.numerics import formats
 from gradaudit.records.finding import Finding
 from gradaudit.records.measurement import MeasuredCase, Measurement
-from gradaudit.rules.evaluations import groups, most_telling, named_faults, of_subject, shown_by
+from gradaudit.rules.evaluations import groups, has_wrong_values, most_telling, of_subject, shown_by
 from gradaudit.rules.interface import Rule
 from gradaudit.rules.statement import Evidence, about_evaluation, largest_error
 from gradaudit.rules.wording import declared, label, number
@@ -28,7 +28,7 @@ def check(measured: MeasuredCase) -> Iterator[Finding]:
     yield from named(RULE, measured)
     for group in groups(measured):
         key = group[0].key
-        if not of_subject(measured, key) or named_faults(measured, key):
+        if not of_subject(measured, key) or has_wrong_values(measured, key):
             continue
         weaker = [each for each in group if each.explanation.explains and each.explanation.weaker]
         severe = [each for each in weaker if each.explanation.precision != FLUSHED]
