@@ -181,6 +181,10 @@ UpstreamChoice = Annotated[
 ]
 Dtype = Literal["float16", "bfloat16", "float32", "float64"]
 Formulation = Literal["fused", "log_softmax", "unfused", "unshifted"]
+_PROBE_LIST: dict[str, Any] = {
+    "uniqueItems": True,
+    "anyOf": [{"maxItems": 1}, {"not": {"contains": {"const": "none"}}}],
+}
 ProbeName = Literal[("none", "standard", *probes.KNOWN)]  # type: ignore[valid-type]
 Code = Annotated[str, StringConstraints(pattern=CODE_PATTERN)]
 CodePrefix = Annotated[str, StringConstraints(pattern=r"^[A-Z]{1,3}$|^[A-Z]{3}[0-9]{1,3}$")]
@@ -253,7 +257,7 @@ class CaseKeys(Strict):
     subjects: Annotated[list[SubjectKeys], Field(min_length=1), OneOrMore()] = Field(
         [], description="Functions of your own."
     )
-    probes: Annotated[list[ProbeName], Field(json_schema_extra={"uniqueItems": True}), OneOrMore()] | None = Field(
+    probes: Annotated[list[ProbeName], Field(json_schema_extra=_PROBE_LIST), OneOrMore()] | None = Field(
         None, description="Inputs that are added for subjects. Absent: standard where there are any, else none."
     )
     expect: Annotated[list[Annotated[ExpectedFinding, CodeOrMapping()]], OneOrMore()] = Field(

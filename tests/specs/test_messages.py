@@ -7,11 +7,20 @@ from __future__ import annotations
 import pytest
 
 from gradaudit.errors import SpecError
+from gradaudit.specs import probes
 from gradaudit.specs.loading import load_text
+from gradaudit.specs.wording import one_of
 from tests.specs.conftest import CODES
 
 SOFTMAX = "version: 1\nfunction: softmax\nlogits: [[0.1, 2]]\n"
 ENTROPY = "version: 1\nlogits: [[0.1, 2], [3, 4]]\n"
+
+OF_LOSSES = {
+    *("ignored-rows", "micro-batches", "mass", "zero-masses", "masked-logit", "all-ignored", "zero-weights"),
+    *("label-too-large", "label-negative"),
+    *(f"gap-{name}-winner" for name in ("moderate", "far", "rounding", "overflow", "underflow")),
+}
+"""Probes that a softmax does not have."""
 
 MESSAGES = [
     # the frame
@@ -365,7 +374,7 @@ MESSAGES = [
         SOFTMAX + "probes: [ones, mass]\n",
         [
             "4:16: probes: 'mass' (target masses that add up to 2) does not fit this function, its targets, classes "
-            "and axis; expected ordinary, ones"
+            f"and axis; expected {one_of(name for name in probes.KNOWN if name not in OF_LOSSES)}"
         ],
     ),
     # what comes later
