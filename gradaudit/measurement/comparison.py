@@ -233,9 +233,9 @@ class Comparison:
         with np.errstate(invalid="ignore", over="ignore"):
             same = (got == mid) | (np.isnan(got) & np.isnan(mid))
             reach = np.abs(mid) + part.tolerance
-            overflow = (
-                np.isinf(got) & (np.sign(got) == np.sign(mid)) & np.isfinite(reach) & (reach > self.form.largest)
-            )
+            # An unbounded tolerance excuses no infinity, an exact value beyond the range does.
+            beyond = (np.abs(mid) > self.form.largest) | (np.isfinite(reach) & (reach > self.form.largest))
+            overflow = np.isinf(got) & (np.sign(got) == np.sign(mid)) & beyond
         wrong = ~(same | overflow) & ~(np.isfinite(got) & np.isfinite(mid))
         if part.exact.open is not None:
             wrong &= ~part.exact.open
