@@ -162,6 +162,8 @@ FLAGS = (
     Flag("--subject", "subjects", "FRAMEWORK:PATH.py:NAME", "A function of your own.", subject, repeatable=True),
     Flag("--probes", "probes", "NAMES", "none, standard, or probes: inputs added to your own.", probes),
     Flag("--expect", "expect", "CODES", "Findings that must occur.", expected, repeatable=True),
+    Flag("--formula", "function.formula", "TEXT", "Mathematics of your own, over z, y, q.", str),
+    Flag("--constants", "function.constants", "MAPPING", "Names in the formula: '{gamma: 2.0}'.", word),
     Flag("--reduction", "function.reduction", "KIND", "none, mean or sum.", str),
     Flag("--label-smoothing", "function.label_smoothing", "NUMBER", "Mass spread over all classes.", number),
     Flag("--weight", "function.weight", "NUMBERS", "One weight for each class.", numbers),

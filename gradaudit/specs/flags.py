@@ -44,12 +44,15 @@ def overrides_from_flags(given: Given) -> Overrides:
 def case_from_flags(given: Given, known_codes: Codes = None, base_directory: str = ".") -> Case:
     """The one case that flags describe; FlagError where they do not."""
     overrides = overrides_from_flags(given)
+    nodes = overrides.nodes
+    by_formula = {"function": nodes["function.formula"]} if "function.formula" in nodes else {}
     for key, message in _REQUIRED.items():
-        if key not in overrides.nodes:
+        if key not in {**by_formula, **nodes}:
             raise FlagError(message)
     # What is missing from the case as a whole is laid at the door of --function.
-    tree = overrides.applied_to(Node({}, COMMAND_LINE, flag=overrides.nodes["function"].flag))
-    function = overrides.nodes["function"].value
+    called = {**by_formula, **nodes}["function"]
+    tree = overrides.applied_to(Node({}, COMMAND_LINE, flag=called.flag))
+    function = called.value
     name = function if isinstance(function, str) else "command line"
     case, problems = build_case(tree, name, Context(base_directory, known_codes))
     raise_for(problems)

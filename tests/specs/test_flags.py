@@ -81,6 +81,8 @@ def key_value(name: str, text: str) -> object:
         ("masked_classes", "0,3", [0, 3]),
         ("ignore_index", "-1", -1),
         ("label_smoothing", "0.1", 0.1),
+        ("formula", "logsumexp(z) - c * z[y]", "logsumexp(z) - c * z[y]"),
+        ("constants", "{gamma: 2.0}", {"gamma": 2.0}),
     ],
 )
 def test_a_text_becomes_the_value_that_a_spec_would_hold(name: str, text: str, value: object) -> None:
@@ -91,6 +93,7 @@ def test_every_key_of_a_case_and_every_parameter_has_a_flag() -> None:
     from gradaudit.functions import registry
 
     parameters = {f"function.{each.name}" for name in registry.names() for each in registry.get(name).parameters}
+    parameters |= {"function.formula", "function.constants"}
     # --ignore is the command line's own: it takes codes away from the report, whatever the spec says.
     assert {flag.key for flag in FLAGS} == (set(CaseKeys.model_fields) - {"ignore"}) | parameters
 
