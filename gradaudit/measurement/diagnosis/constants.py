@@ -35,6 +35,7 @@ MEANINGS = {
     "N-1": "the number of rows less one",
     "N+1": "the number of rows and one",
     "V": "the number of rows that count",
+    "V-1": "the number of rows that count less one",
     "I": "the number of ignored rows",
     "C": "the number of classes",
     "C-1": "the number of classes less one",
@@ -73,7 +74,8 @@ def symbols(view: View) -> dict[str, float]:
         "C": float(classes),
         "C-1": float(classes - 1),
         "C+1": float(classes + 1),
-        "N-1": float(rows - 1),
+        "N-1": float(max(rows - 1, 1)),
+        "V-1": float(max(counted - 1, 1)),
         "N+1": float(rows + 1),
         "I": float(rows - counted),
         "T": view.number("temperature", 1.0),
@@ -110,7 +112,7 @@ WHOLE = tuple(range(2, 17))
 """Whole numbers that a factor may be: numbers of chunks, of devices, of heads."""
 
 
-NATURAL = ({"V", "N"}, {"W", "N"}, {"W", "V"}, {"N", "N-1"}, {"N", "N+1"}, {"V", "I"}, {"C", "C-1"})
+NATURAL = ({"V", "N"}, {"W", "N"}, {"W", "V"}, {"N", "N-1"}, {"N", "N+1"}, {"V", "V-1"}, {"V", "I"}, {"C", "C-1"})
 """Quotients that a wrong denominator gives; others are rather two factors."""
 
 
@@ -243,4 +245,3 @@ def fraction_text(value: float) -> str:
     if near.denominator > 1 and near.numerator != 0 and abs(float(near) - value) <= 4e-16 * abs(value):
         return f"{text} = {near.numerator}/{near.denominator}"
     return text
-

@@ -1,5 +1,6 @@
 """Ignored rows that have a gradient or a loss all the same: what it consists of."""
 
+# ruff: noqa: ARG005 - each slip takes what its stage is given
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -7,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from gradaudit.measurement.diagnosis.models.variation import M, V, Mass, lifted_mass, reference_logits, reference_loss
+from gradaudit.measurement.diagnosis.models.variation import M, Mass, V, lifted_mass, reference_logits, reference_loss
 from gradaudit.measurement.diagnosis.prediction import Bounded, Prediction
 from gradaudit.measurement.diagnosis.view import View
 from gradaudit.numerics.tape import Tape
@@ -34,11 +35,15 @@ def leaks(view: View) -> list[Leak]:
         ("class 0", lambda v: 0),
         ("the last class", lambda v: v.classes - 1),
         ("class 1", lambda v: 1),
-        ("the class of that number", lambda v: _wrapped(v)),
+        ("the class of that number", _wrapped),
     ]
     for text, place in places:
         found.append(
-            Leak(f"p - e of {text}", f"p - y for {text}: the row is scored like any other", _scored(place, smoothed=True))
+            Leak(
+                f"p - e of {text}",
+                f"p - y for {text}: the row is scored like any other",
+                _scored(place, smoothed=True),
+            )
         )
     if eps:
         found.append(
@@ -49,7 +54,9 @@ def leaks(view: View) -> list[Leak]:
             )
         )
         for text, place in places[:2]:
-            found.append(Leak(f"(1 - eps) part, {text}", f"(1 - eps)(p - y) for {text}", _scored(place, smoothed=False)))
+            found.append(
+                Leak(f"(1 - eps) part, {text}", f"(1 - eps)(p - y) for {text}", _scored(place, smoothed=False))
+            )
     found.append(Leak("-e_0", "-1 at class 0", lambda m, z, v: -m.take(z, np.zeros(v.rows, dtype=np.int64))))
     found.append(Leak("p - 1/C", "p - 1/C", lambda m, z, v: -m.mean(m.log_softmax(z))))
     return found

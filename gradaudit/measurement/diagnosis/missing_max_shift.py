@@ -63,4 +63,8 @@ def _shifts(rows: RowExtremes) -> tuple[tuple[float, str], ...]:
     finite = rows.top[np.isfinite(rows.top)]
     if len(finite) < 2:
         return ((0.0, "nothing"),)
-    return (0.0, "nothing"), (float(finite.max()), "the largest logit of the batch"), (float(finite[0]), "that of row 0")
+    return (
+        (0.0, "nothing"),
+        (float(finite.max()), "the largest logit of the batch"),
+        (float(finite[0]), "that of row 0"),
+    )

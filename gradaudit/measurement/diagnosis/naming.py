@@ -77,7 +77,9 @@ def components(found: Explanation, search: Search, position: int, view: View) ->
                 named.add(variation.name)
                 where = _where(found, variation.name)
                 result.append(
-                    Named(variation.fault, f"{where}{variation.statement}", variation.advice, _numbers(view), "ordinary")
+                    Named(
+                        variation.fault, f"{where}{variation.statement}", variation.advice, _numbers(view), "ordinary"
+                    )
                 )
         pattern = reading.pattern
         if pattern is not None and pattern.name not in named:
@@ -223,7 +225,12 @@ def meaning_of(constant: Constant, reading: Reading, found: Explanation, view: V
     backward = found.loss.right
     if used & {"C", "C-1", "C+1", "n"} and not used & {"eps", "1-eps"}:
         if text in ("1/C", "1/n"):
-            return "mean-over-classes", "the mean runs over the classes too", "sum over the classes, then mean over the rows", "length-3"
+            return (
+                "mean-over-classes",
+                "the mean runs over the classes too",
+                "sum over the classes, then mean over the rows",
+                "length-3",
+            )
         return "mean-over-classes", spoken, "sum over the classes; let the reduction divide by rows only", "length-3"
     if used & {"V", "I"} and used & {"N", "N-1", "N+1"}:
         if text == "V/N":
@@ -254,17 +261,27 @@ def meaning_of(constant: Constant, reading: Reading, found: Explanation, view: V
             "ordinary",
         )
     if used & {"eps", "1-eps", "1+eps"}:
-        return "smoothing-convention", spoken, "weigh the label by 1 - eps and the uniform part by eps, once", "ordinary"
+        return (
+            "smoothing-convention",
+            spoken,
+            "weigh the label by 1 - eps and the uniform part by eps, once",
+            "ordinary",
+        )
     if used & {"gamma", "alpha"}:
         return "reduction-factor", spoken, "look for the parameter as a stray factor", "ordinary"
     if "-" in used and not used - {"-"}:
         return "sign-flipped", "the sign is flipped", "negate it", "ordinary"
-    if used & {"N-1", "N+1"}:
+    if used & {"N-1", "N+1", "V-1"}:
         return "mean-denominator", f"the mean divides by another number of rows ({spoken})", valid, "two-rows"
     if used & {"N", "V"}:
         back = " in backward" if backward else ""
         if text in ("N", "V"):
-            return "reduction-factor", f"the mean's division by the number of rows is missing{back}", "divide by it once", "two-rows"
+            return (
+                "reduction-factor",
+                f"the mean's division by the number of rows is missing{back}",
+                "divide by it once",
+                "two-rows",
+            )
         if text in ("1/N", "1/V"):
             return (
                 "reduction-factor",

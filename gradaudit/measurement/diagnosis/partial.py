@@ -27,7 +27,9 @@ def shapes(audited: Sequence[Audited]) -> tuple[NamedFault, ...]:
         if not np.isfinite(losses).all() or not np.isfinite(got.astype(np.float64)).all() or len(losses) < 2:
             continue
         asked = truth.parameters.reduction
-        named = _reduction(losses, int(sum(block.block.counted.sum() for block in truth.blocks())), got, entry.inputs.dtype)
+        named = _reduction(
+            losses, int(sum(block.block.counted.sum() for block in truth.blocks())), got, entry.inputs.dtype
+        )
         if named is None:
             continue
         return (
@@ -68,7 +70,9 @@ def undiagnosed(wrong: Sequence[View], evidence: Evidence) -> tuple[NamedFault, 
     """What is right, what is not, and by how much the nearest model misses."""
     view = next((each for each in wrong if each.inputs.probe is None), wrong[0])
     views = evidence.views or list(wrong)
-    parts = [_side("loss" if not view.elementwise else "output", [each for each in views if not each.output_right], views)]
+    parts = [
+        _side("loss" if not view.elementwise else "output", [each for each in views if not each.output_right], views)
+    ]
     parts.append(_side("gradient", [each for each in views if not each.gradient_right], views))
     numbers: list[tuple[str, float | int | str]] = [("evaluations_wrong", len(wrong)), ("evaluations", len(views))]
     if not view.gradient_right and view.finite:

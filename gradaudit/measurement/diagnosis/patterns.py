@@ -1,9 +1,11 @@
 """Scales of their own for the rows: which quantity of a row multiplies its loss and its gradient by mistake."""
 
+# ruff: noqa: ARG005 - each slip takes what its stage is given
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -37,7 +39,27 @@ def _weights(view: View) -> list[Pattern]:
     if view.weight is None or view.block.labels is None or view.number("label_smoothing", 0.0):
         return []
     advice = "multiply the loss of each row by the weight of its own label, once"
+    plain = _plain_weights(advice)
+    if view.reduction != "mean":
+        return plain
+    return [*plain, *(_normalised(pattern) for pattern in plain)]
 
+
+def _normalised(pattern: Pattern) -> Pattern:
+    """The same weights in the mean's denominator too."""
+
+    def vector(view: View) -> np.ndarray | None:
+        changed = pattern.vector(view)
+        terms = view.truth.denominator.terms
+        if changed is None or terms is None:
+            return changed
+        used = float((changed[view.counted] * terms).sum())
+        return None if used == 0.0 else changed * (view.truth.denominator.value / used)
+
+    return replace(pattern, name=f"{pattern.name}, throughout", vector=vector)
+
+
+def _plain_weights(advice: str) -> list[Pattern]:
     def of(change: Callable[[np.ndarray, np.ndarray, View], np.ndarray]) -> Callable[[View], np.ndarray | None]:
         def vector(view: View) -> np.ndarray | None:
             weight, labels = view.weight, view.block.labels
@@ -60,11 +82,21 @@ def _weights(view: View) -> list[Pattern]:
         ),
         Pattern("w_y twice", WEIGHTS, "the class weights are applied twice", advice, of(lambda w, y, v: w[y] ** 2)),
         Pattern(
-            "sqrt(w_y)", WEIGHTS, "the square roots of the class weights are applied", advice, of(lambda w, y, v: np.sqrt(w[y]))
+            "sqrt(w_y)",
+            WEIGHTS,
+            "the square roots of the class weights are applied",
+            advice,
+            of(lambda w, y, v: np.sqrt(w[y])),
         ),
-        Pattern("1/w_y", WEIGHTS, "rows are divided by the weight of their label", advice, of(lambda w, y, v: 1.0 / w[y])),
         Pattern(
-            "log(w_y)", WEIGHTS, "the logarithms of the class weights are applied", advice, of(lambda w, y, v: np.log(w[y]))
+            "1/w_y", WEIGHTS, "rows are divided by the weight of their label", advice, of(lambda w, y, v: 1.0 / w[y])
+        ),
+        Pattern(
+            "log(w_y)",
+            WEIGHTS,
+            "the logarithms of the class weights are applied",
+            advice,
+            of(lambda w, y, v: np.log(w[y])),
         ),
         Pattern(
             "w of the row",
@@ -98,7 +130,11 @@ def _weights(view: View) -> list[Pattern]:
             of(lambda w, y, v: w[len(w) - 1 - y]),
         ),
         Pattern(
-            "1 + w_y", WEIGHTS, "rows are multiplied by 1 + the weight of their label", advice, of(lambda w, y, v: 1.0 + w[y])
+            "1 + w_y",
+            WEIGHTS,
+            "rows are multiplied by 1 + the weight of their label",
+            advice,
+            of(lambda w, y, v: 1.0 + w[y]),
         ),
         Pattern(
             "softmax of the weights",
@@ -126,8 +162,12 @@ def _partitions(view: View) -> list[Pattern]:
     for size in (2, 3, 4, 5, 6, 8, 16, 32, 64):
         rules.append((f"chunks of {size} rows", lambda n, size=size: _blocks(n, size)))  # type: ignore[misc]
     for first in (1, 2, 3, 4):
-        rules.append((f"the first {first} row{'s' if first > 1 else ''} and the rest", lambda n, first=first: [0, first, n]))  # type: ignore[misc]
-        rules.append((f"the last {first} row{'s' if first > 1 else ''} and the rest", lambda n, first=first: [0, n - first, n]))  # type: ignore[misc]
+        rules.append(
+            (f"the first {first} row{'s' if first > 1 else ''} and the rest", lambda n, first=first: [0, first, n])
+        )  # type: ignore[misc]
+        rules.append(
+            (f"the last {first} row{'s' if first > 1 else ''} and the rest", lambda n, first=first: [0, n - first, n])
+        )  # type: ignore[misc]
     axes = _leading_axes(view)
     found = []
     for text, edges in [*rules, *axes]:
@@ -159,7 +199,7 @@ def _mean_of_means(text: str, edges: Edges, *, valid: bool, added: bool) -> Patt
 
     def vector(view: View) -> np.ndarray | None:
         places = edges(view.rows)
-        if len(places) < 3 or any(a >= b for a, b in zip(places, places[1:], strict=False)):
+        if len(places) < 3 or any(a >= b for a, b in itertools.pairwise(places)):
             return np.ones(view.rows)
         terms = view.truth.denominator.terms
         own = np.zeros(view.rows)
@@ -167,7 +207,7 @@ def _mean_of_means(text: str, edges: Edges, *, valid: bool, added: bool) -> Patt
         if view.block.labels is None:
             own[:] = 1.0
         result = np.zeros(view.rows)
-        for start, stop in zip(places, places[1:], strict=False):
+        for start, stop in itertools.pairwise(places):
             part = own[start:stop].sum() if valid else float(stop - start)
             if part == 0.0:
                 return None

@@ -62,6 +62,10 @@ def low_precision(wrong: Sequence[View]) -> tuple[NamedFault, ...]:
             f"every error is within the tolerance of {explanation.precision} ({explanation.formulation}), and beyond that "
             f"of the declared precision",
             "keep sums, row statistics and what passes between steps in float32 or wider, and round once at the end",
-            (("precision", explanation.precision), ("formulation", explanation.formulation), ("evaluations", len(needed))),
+            (
+                ("precision", explanation.precision),
+                ("formulation", explanation.formulation),
+                ("evaluations", len(needed)),
+            ),
         ),
     )

@@ -203,9 +203,7 @@ class Evidence:
                 return None
         return intervals
 
-    def _leaked(
-        self, view: View, position: int, losses: Bounded, leak: tuple[Leak, Constant, Constant]
-    ) -> Bounded:
+    def _leaked(self, view: View, position: int, losses: Bounded, leak: tuple[Leak, Constant, Constant]) -> Bounded:
         predicted = predict_leak(view, leak[0])
         if predicted is None or not view.ignored.any():
             return losses

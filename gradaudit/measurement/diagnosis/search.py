@@ -67,6 +67,11 @@ def explanations(evidence: Evidence, slips: Sequence[Variation]) -> list[Explana
     return []
 
 
+def explanations_by(evidence: Evidence, slips: Sequence[Variation]) -> list[Explanation]:
+    """Explanations by one of the given slips alone."""
+    return _explanations(evidence, iter([(slip,) for slip in slips]), slips, patterns(evidence.views[0]))
+
+
 def _singles(slips: Sequence[Variation]) -> Iterator[Recipe]:
     yield ()
     yield from ((slip,) for slip in slips)
@@ -131,7 +136,10 @@ def _loss_of(
     if own is not None:
         same = own.constant is not None and own.constant == gradient.constant and pattern is gradient.pattern
         return [gradient if same and gradient.leak is None else own]
-    candidates = [*(gradient.recipe[:k] + gradient.recipe[k + 1 :] for k in range(len(gradient.recipe))), *_singles(slips)]
+    candidates = [
+        *(gradient.recipe[:k] + gradient.recipe[k + 1 :] for k in range(len(gradient.recipe))),
+        *_singles(slips),
+    ]
     return _losses(evidence, candidates, rows)[:2]
 
 

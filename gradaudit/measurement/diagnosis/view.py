@@ -185,9 +185,7 @@ class View:
         """
         own = arithmetics.of_profile(self.profile)
         u = 2.0**-53
-        return BallAlgebra(
-            replace(own, u=own.u + u, e=own.e + 4 * u, l=own.l + 4 * u, u_sum=own.u_sum + u)
-        )
+        return BallAlgebra(replace(own, u=own.u + u, e=own.e + 4 * u, l=own.l + 4 * u, u_sum=own.u_sum + u))
 
     @cached_property
     def largest(self) -> float:

@@ -93,5 +93,3 @@ def _summed(view: View, log_p: Bounded, dense: np.ndarray) -> Bounded:
     m = view.m
     product = m.exact(-dense) * m.ball(log_p.mid, log_p.rad)
     return Bounded.of(m.sum(product))
-
-

@@ -45,6 +45,18 @@ def variations(view: View) -> list[Variation]:
     return found + [_cut(bound) for bound in BOUNDS]
 
 
+def scaled_by(factor: float) -> Variation:
+    """Logits multiplied by a number that is none of the parameters."""
+    return _entry(
+        f"scale {factor:.6g}, fitted",
+        FACTOR,
+        f"softmax is taken of the logits x {factor:.6g}, which is not logit_scale / temperature",
+        "multiply the logits by logit_scale / temperature once, forward and backward",
+        lambda m, x, v: adjusted(m, capped(m, x * m.parameter(factor), v), v),
+        rarely=True,
+    )
+
+
 BOUNDS = (5.0, 10.0, 15.0, 20.0, 30.0, 50.0, 60.0, 80.0, 88.0, 100.0)
 """Where logits are cut off in practice."""
 
@@ -157,7 +169,9 @@ def _caps(view: View) -> list[Variation]:
             f"logits are cut to [-{cap:g}, {cap:g}] instead of being capped smoothly",
             lambda m, x, v: m.clip(scaled(m, x, v), -cap, cap),
         ),
-        entry("softcap without its slope", "the gradient lacks the slope 1 - tanh(z / c)^2 of the softcap", slope_lost),
+        entry(
+            "softcap without its slope", "the gradient lacks the slope 1 - tanh(z / c)^2 of the softcap", slope_lost
+        ),
         entry(
             "softcap before the scale",
             "the softcap is applied before the logit scale and the temperature instead of after them",
@@ -214,6 +228,8 @@ def _weights(view: View) -> list[Variation]:
         entry(
             "weights in the exponentials",
             "the class weights multiply the exponentials inside softmax",
-            lambda m, x, v: reference_logits(m, x, v) + m.log(m.exact(np.broadcast_to(weight(v), (v.rows, weight(v).shape[1])))),
+            lambda m, x, v: (
+                reference_logits(m, x, v) + m.log(m.exact(np.broadcast_to(weight(v), (v.rows, weight(v).shape[1]))))
+            ),
         ),
     ]

@@ -1,7 +1,9 @@
 """Slips in functions with an output for every class, softmax and log-softmax: outputs, upstream gradients, Jacobians."""
 
+# ruff: noqa: ARG005 - each slip takes what its stage is given
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -38,9 +40,7 @@ def _outputs(view: View) -> list[Variation]:
         rarely: bool = False,
         everywhere: bool = False,
     ) -> None:
-        found.append(
-            Variation("output", name, fault, statement, advice, make, rarely=rarely, all_classes=everywhere)
-        )
+        found.append(Variation("output", name, fault, statement, advice, make, rarely=rarely, all_classes=everywhere))
 
     def of_log(m: M, log_p: V) -> V:
         return log_p if logarithmic else m.exp(log_p)
@@ -98,7 +98,13 @@ def _outputs(view: View) -> list[Variation]:
     )
     plain = "apply softmax once, and the logarithm only where log-probabilities are due"
     if logarithmic:
-        entry("softmax", TWICE, "the logarithm is missing: probabilities are returned", plain, lambda m, z, v: m.softmax(z))
+        entry(
+            "softmax",
+            TWICE,
+            "the logarithm is missing: probabilities are returned",
+            plain,
+            lambda m, z, v: m.softmax(z),
+        )
         for value in (1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-12, 1e-15, 1e-16, 1e-20, 1e-30, 1e-38):
             entry(
                 f"log(p + {value:g})",
@@ -117,7 +123,13 @@ def _outputs(view: View) -> list[Variation]:
                 rarely=True,
             )
     else:
-        entry("log-softmax", TWICE, "log-probabilities are returned instead of probabilities", plain, lambda m, z, v: m.log_softmax(z))
+        entry(
+            "log-softmax",
+            TWICE,
+            "log-probabilities are returned instead of probabilities",
+            plain,
+            lambda m, z, v: m.log_softmax(z),
+        )
         for value in (1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-12, 1e-16):
             entry(
                 f"sum + {value:g}",
@@ -174,7 +186,7 @@ def _partitioned(m: M, z: V, count: int, *, logarithmic: bool) -> V | None:
         return None
     edges = [width * k // count for k in range(count + 1)]
     total: V | None = None
-    for start, stop in zip(edges, edges[1:], strict=False):
+    for start, stop in itertools.pairwise(edges):
         part = m.columns(z, start, stop)
         own = m.placed(m.log_softmax(part) if logarithmic else m.softmax(part), start, width)
         total = own if total is None else total + own
@@ -228,8 +240,12 @@ def _upstreams(view: View) -> list[Variation]:
             lambda g: np.broadcast_to(g.sum(axis=0, keepdims=True), g.shape),
         ),
         entry("rows reversed", "the rows of the upstream gradient are used in reversed order", lambda g: g[::-1]),
-        entry("next row", "row i is multiplied by the upstream gradient of row i+1", lambda g: np.roll(g, -1, axis=0)),
-        entry("row before", "row i is multiplied by the upstream gradient of row i-1", lambda g: np.roll(g, 1, axis=0)),
+        entry(
+            "next row", "row i is multiplied by the upstream gradient of row i+1", lambda g: np.roll(g, -1, axis=0)
+        ),
+        entry(
+            "row before", "row i is multiplied by the upstream gradient of row i-1", lambda g: np.roll(g, 1, axis=0)
+        ),
         entry("magnitudes", "the magnitude of the upstream gradient is used", np.abs),
         entry("signs", "the sign of the upstream gradient is used", np.sign),
         entry("squares", "the upstream gradient is applied twice", lambda g: g * g),
@@ -269,7 +285,11 @@ def _jacobians(view: View) -> list[Variation]:
 
     def rows_sum(a: Ball) -> Ball:
         m = a.algebra
-        return Ball(m, a.mid.sum(axis=0, keepdims=True), np.broadcast_to(np.asarray(a.rad), a.mid.shape).sum(axis=0, keepdims=True))
+        return Ball(
+            m,
+            a.mid.sum(axis=0, keepdims=True),
+            np.broadcast_to(np.asarray(a.rad), a.mid.shape).sum(axis=0, keepdims=True),
+        )
 
     if view.function == "log_softmax":
         due = "g - p sum(g)"
@@ -295,7 +315,7 @@ def _jacobians(view: View) -> list[Variation]:
         ]
     due = "p (g - sum(p g))"
     advice = "subtract sum(p g) of the row from the upstream gradient, then multiply by p"
-    found = [
+    return [
         entry("p g (1 - p)", lambda m, p, g, z: g * p * (one - p)),
         entry("p g", lambda m, p, g, z: p * g),
         entry("p (1 - p)", lambda m, p, g, z: p * (one - p) + g * m.exact(0.0)),
@@ -315,4 +335,3 @@ def _jacobians(view: View) -> list[Variation]:
         entry("p g - sum(p g)", lambda m, p, g, z: p * g - m.sum(p * g)),
         entry("0", lambda m, p, g, z: g * m.exact(0.0), DETACHED),
     ]
-    return found

@@ -1,5 +1,6 @@
 """The function's other parameters: dropped, doubled, inverted, of the wrong sign; and the terms they weigh, detached."""
 
+# ruff: noqa: ARG005 - each slip takes what its stage is given
 from __future__ import annotations
 
 import math
@@ -21,6 +22,9 @@ from gradaudit.measurement.diagnosis.view import View
 
 DONE_ELSEWHERE = {"temperature", "logit_scale", "label_smoothing", "softcap", "weight", "ignore_index"}
 TERM, FACTOR, DETACHED = "reduction-factor", "logit-transform-factor", "detached-path"
+USUAL = {"gamma": (0.5, 1.5, 3.0, 5.0), "scale": (16.0, 30.0, 32.0, 64.0), "margin": (0.1, 0.2, 0.35, 0.4, 0.5)}
+"""Values that are found in code, wherever they come from."""
+
 OF_LOGITS = {"scale", "margin", "cap", "logit_adjustment"}
 """Parameters of a transform of the logits; the others weigh terms of the loss."""
 
@@ -34,7 +38,9 @@ def variations(view: View) -> list[Variation]:
         value = view.parameters.get(parameter.name)
         if isinstance(value, float) and value != 0.0:
             found += _numbers(parameter.name, value)
-        elif isinstance(value, tuple) and value and parameter.kind == "floats" and parameter.name != "logit_adjustment":
+        elif (
+            isinstance(value, tuple) and value and parameter.kind == "floats" and parameter.name != "logit_adjustment"
+        ):
             found += _lists(parameter.name, tuple(float(each) for each in value))
         elif parameter.kind == "choice" and parameter.name != "reduction":
             found += _choices(parameter.name, str(value), parameter.choices)
@@ -59,15 +65,14 @@ def _numbers(key: str, value: float) -> list[Variation]:
         ("inverted", lambda v: 1.0 / v),
         ("too large by 1", lambda v: v + 1.0),
         ("too small by 1", lambda v: v - 1.0),
+        *((f"{value:g} instead", lambda v, value=value: value) for value in USUAL.get(key, ())),
     )
     for text, change in changes:
         wrong = change(value)
         if any(wrong == other for other in seen) or (key in {"scale", "cap"} and wrong <= 0.0):
             continue
         seen.append(wrong)
-        found.append(
-            _entry(f"{key} {text}", f"{key} is {text}: {wrong:g} takes the place of {value:g}", key, wrong)
-        )
+        found.append(_entry(f"{key} {text}", f"{key} is {text}: {wrong:g} takes the place of {value:g}", key, wrong))
     return found
 
 
@@ -81,7 +86,9 @@ def _lists(key: str, values: tuple[float, ...]) -> list[Variation]:
         ("reversed", tuple(array[::-1].tolist())),
         ("shifted by a class", tuple(np.roll(array, 1).tolist())),
     )
-    return [_entry(f"{key}: {text}", f"{key}, one number for each class: {text}", key, value) for text, value in changes]
+    return [
+        _entry(f"{key}: {text}", f"{key}, one number for each class: {text}", key, value) for text, value in changes
+    ]
 
 
 def _choices(key: str, value: str, choices: tuple[str, ...]) -> list[Variation]:
@@ -130,9 +137,7 @@ def _caps(view: View) -> list[Variation]:
 
     return [
         entry("identity", "the cap is not applied", lambda m, z, v: z + m.exact(0.0)),
-        entry(
-            "z tanh(z / c)", "z * tanh(z / c) never saturates", lambda m, z, v: z * m.tanh(z / m.parameter(cap))
-        ),
+        entry("z tanh(z / c)", "z * tanh(z / c) never saturates", lambda m, z, v: z * m.tanh(z / m.parameter(cap))),
         entry("tanh(z / c)", "the factor c is missing", lambda m, z, v: m.tanh(z / m.parameter(cap))),
         entry("c tanh(z)", "the division by c is missing", lambda m, z, v: m.tanh(z) * m.parameter(cap)),
         entry("clip(z)", "logits are cut off instead of being capped smoothly", lambda m, z, v: m.clip(z, -cap, cap)),
@@ -207,5 +212,3 @@ def _detached(view: View) -> list[Variation]:
             lambda m, r, p, log_p: -(m.power(m.exact(1.0) + p, gamma) * log_p),
         ),
     ]
-
-

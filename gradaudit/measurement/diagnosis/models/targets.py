@@ -1,17 +1,18 @@
 """Slips in the targets: labels misaligned, conventions of label smoothing, masses, weights, ignored rows."""
 
+# ruff: noqa: ARG005 - each slip takes what its stage is given
 from __future__ import annotations
 
 from collections.abc import Callable
 
 import numpy as np
 
+from gradaudit.measurement.diagnosis.models import smoothing, soft_targets
 from gradaudit.measurement.diagnosis.models.variation import Mass, Variation, hot_rows
 from gradaudit.measurement.diagnosis.view import View
 
 Make = Callable[[View], Mass | None]
-SMOOTHING, MASS, WEIGHTS, LABELS = "smoothing-convention", "target-mass", "class-weights", "labels-misaligned"
-IGNORED, PARTITION, WRONG_AXIS = "ignored-rows-leak", "partition-local-normaliser", "wrong-axis"
+LABELS, IGNORED = "labels-misaligned", "ignored-rows-leak"
 
 
 def variations(view: View) -> list[Variation]:
@@ -19,8 +20,8 @@ def variations(view: View) -> list[Variation]:
     if not view.truth.function.takes_targets:
         return []
     if view.raw_labels is None:
-        return _soft(view)
-    return [*_labels(), *_smoothing(view), *_weighted_smoothing(view), *_ignoring(view)]
+        return soft_targets.variations(view)
+    return [*_labels(), *smoothing.variations(view), *_ignoring(view)]
 
 
 # -- labels ----------------------------------------------------------------------------------------------------------
@@ -42,7 +43,9 @@ def _labels() -> list[Variation]:
         entry(
             f"labels {k:+d} rows, cut",
             f"row i is scored against the label of row i{k:+d}; rows without such a label have no gradient",
-            lambda labels, view, k=k: _shifted(labels, k, _nobody(view), wraps=False) if len(labels) > abs(k) else None,  # type: ignore[misc]
+            lambda labels, view, k=k: (
+                _shifted(labels, k, _nobody(view), wraps=False) if len(labels) > abs(k) else None
+            ),  # type: ignore[misc]
         )
         entry(
             f"labels {k:+d} rows, round",
@@ -131,214 +134,6 @@ def _mass_of(view: View, labels: np.ndarray, counts: np.ndarray | None = None) -
     return Mass(None, None, masses * weight * ((1.0 - eps) * hot_rows(view, own) + spread), factor)
 
 
-# -- label smoothing -------------------------------------------------------------------------------------------------
-
-
-def _smoothing(view: View) -> list[Variation]:
-    """Targets `own` at the label and `other` elsewhere: each convention is a pair of numbers."""
-    eps = view.number("label_smoothing", 0.0)
-    advice = (
-        f"put 1 - eps + eps / C on the label and eps / C on every other class (eps = {eps:g}, C the number of classes): "
-        "they add up to 1"
-    )
-    found: list[Variation] = []
-
-    def entry(
-        name: str, statement: str, pair: Callable[[float, float, View], tuple[float, float]], fault: str = SMOOTHING
-    ) -> None:
-        def make(view: View) -> Mass | None:
-            own, other = pair(eps, float(view.truth.layout.active_classes), view)
-            return _pair(view, own, other)
-
-        found.append(Variation("targets", name, fault, statement, advice, make, rarely=eps == 0.0))
-
-    if eps == 0.0:
-        for wrong in (0.1, 0.05, 0.2, 0.01):
-            entry(
-                f"smoothing {wrong:g} unasked",
-                f"label smoothing of {wrong:g} is applied, though none was asked for",
-                lambda e, c, v, wrong=wrong: (1 - wrong + wrong / c, wrong / c),  # type: ignore[misc]
-            )
-        return found
-    entry("no smoothing", "label smoothing is not applied", lambda e, c, v: (1.0, 0.0))
-    entry(
-        "eps / (C - 1) on the others",
-        "eps / (C - 1) goes to every class but the label, which keeps 1 - eps; eps / C on every class was meant",
-        lambda e, c, v: (1 - e, e / (c - 1) if c > 1 else 0.0),
-    )
-    entry(
-        "1 - eps kept, eps / C on the others",
-        "the label keeps 1 - eps and the others get eps / C: the targets add up to 1 - eps / C",
-        lambda e, c, v: (1 - e, e / c),
-        MASS,
-    )
-    entry(
-        "1 - eps / C kept",
-        "the label keeps 1 - eps / C before eps / C goes to every class: the targets add up to 1 + eps (C - 1) / C",
-        lambda e, c, v: (1.0, e / c),
-        MASS,
-    )
-    entry(
-        "1 kept, eps / (C - 1) on the others",
-        "the label keeps 1 and every other class gets eps / (C - 1): the targets add up to 1 + eps",
-        lambda e, c, v: (1.0, e / (c - 1) if c > 1 else 0.0),
-        MASS,
-    )
-    entry(
-        "eps / C added to one-hot",
-        "eps / C is added to one-hot labels that keep their 1: the targets add up to 1 + eps",
-        lambda e, c, v: (1.0 + e / c, e / c),
-        MASS,
-    )
-    entry(
-        "eps / (C - 1) on all",
-        "1 - eps stays at the label and eps / (C - 1) goes to every class, the label too",
-        lambda e, c, v: (1 - e + (e / (c - 1) if c > 1 else 0.0), e / (c - 1) if c > 1 else 0.0),
-    )
-    entry(
-        "eps undivided on all",
-        "eps itself goes to every class instead of eps / C",
-        lambda e, c, v: (1.0, e),
-    )
-    entry(
-        "eps undivided on the others",
-        "eps itself goes to every other class, and 1 - eps stays at the label",
-        lambda e, c, v: (1 - e, e),
-    )
-    entry(
-        "smoothing term dropped",
-        "the label keeps 1 - eps and the uniform term is missing: the targets add up to 1 - eps",
-        lambda e, c, v: (1 - e, 0.0),
-        MASS,
-    )
-    entry(
-        "eps and 1 - eps exchanged",
-        "the label keeps eps and 1 - eps is spread over the classes",
-        lambda e, c, v: (e + (1 - e) / c, (1 - e) / c),
-    )
-    entry(
-        "smoothing subtracted",
-        "the uniform term has the wrong sign",
-        lambda e, c, v: (1 - e - e / c, -e / c),
-    )
-    for text, change in (
-        ("eps / 2", lambda e: e / 2),
-        ("2 eps", lambda e: 2 * e),
-        ("eps^2", lambda e: e * e),
-        ("sqrt(eps)", lambda e: e**0.5),
-    ):
-        entry(
-            f"smoothing by {text}",
-            f"labels are smoothed by {text} = {change(eps):g} instead of eps = {eps:g}",
-            lambda e, c, v, change=change: (1 - change(e) + change(e) / c, change(e) / c),  # type: ignore[misc]
-        )
-    for count in (2, 3, 4, 5, 6, 8, 10, 12, 16):
-        entry(
-            f"eps / {count} on all",
-            f"eps is divided by {count}, not by the number of classes",
-            lambda e, c, v, count=count: (1 - e + e / count, e / count),  # type: ignore[misc]
-        )
-    entry(
-        "eps / N on all",
-        "eps is divided by the number of rows, not by the number of classes",
-        lambda e, c, v: (1 - e + e / v.rows, e / v.rows),
-    )
-    entry(
-        "eps / (C - 2)",
-        "eps / (C - 2) goes to the other classes, as if one of them were padding",
-        lambda e, c, v: (1 - e, e / (c - 2) if c > 2 else 0.0),
-    )
-    entry(
-        "eps / (C + 1)",
-        "eps / (C + 1) goes to every class",
-        lambda e, c, v: (1 - e + e / (c + 1), e / (c + 1)),
-    )
-    return found + _partial_smoothing(eps, advice)
-
-
-def _partial_smoothing(eps: float, advice: str) -> list[Variation]:
-    """The uniform part over some of the classes only."""
-    found = []
-    for count in (2, 3, 4, 8):
-        for first in (True, False):
-            for own in (True, False):
-
-                def make(view: View, count: int = count, first: bool = first, own: bool = own) -> Mass | None:
-                    width = view.classes // count
-                    if width == 0 or view.block.labels is None or view.active is not None:
-                        return None
-                    uniform = np.zeros((1, view.classes))
-                    part = slice(0, width) if first else slice(view.classes - width, view.classes)
-                    uniform[:, part] = eps / (width if own else view.classes)
-                    hot = hot_rows(view, view.block.labels)
-                    return Mass(dense=view.counted[:, None] * ((1.0 - eps) * hot + uniform))
-
-                where = "first" if first else "last"
-                share = "that part's number of classes" if own else "the number of all classes"
-                found.append(
-                    Variation(
-                        "targets",
-                        f"smoothing over the {where} 1/{count} by {'own' if own else 'all'}",
-                        PARTITION,
-                        f"the uniform part of label smoothing adds up the {where} 1/{count} of the classes only, and "
-                        f"divides by {share}",
-                        f"add up the log-probabilities of all classes, over all partitions; {advice}",
-                        make,
-                    )
-                )
-    return found
-
-
-def _pair(view: View, own: float, other: float) -> Mass | None:
-    """`own` at the label, `other` at every other class that takes part; weights as in the reference."""
-    labels = view.block.labels
-    if labels is None:
-        return None
-    hot = hot_rows(view, labels)
-    weight = np.ones(view.classes) if view.weight is None else view.weight
-    return Mass(dense=view.counted[:, None] * weight * (other + (own - other) * hot))
-
-
-def _weighted_smoothing(view: View) -> list[Variation]:
-    """Where the class weights may go astray beside label smoothing."""
-    eps = view.number("label_smoothing", 0.0)
-    if view.weight is None or eps == 0.0:
-        return []
-    advice = "weight every class's own term: t_j = w_j ((1 - eps) [j = y] + eps / C), over the sum of the labels' weights"
-
-    def entry(name: str, statement: str, weigh: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]) -> Variation:
-        def make(view: View) -> Mass:
-            labels, weight = view.block.labels, view.weight
-            assert labels is not None
-            assert weight is not None
-            spread = eps / view.truth.layout.active_classes
-            own = weigh(weight[None, :], weight[labels][:, None], hot_rows(view, labels))
-            hot = (1.0 - eps) * hot_rows(view, labels)
-            dense = own[0] * hot + own[1] * spread if isinstance(own, tuple) else own * (hot + spread)
-            return Mass(dense=view.counted[:, None] * dense)
-
-        return Variation("targets", name, WEIGHTS, statement, advice, make)
-
-    return [
-        entry("weights dropped", "the class weights have no effect", lambda w, wy, hot: np.ones_like(hot)),
-        entry(
-            "label's weight on all terms",
-            "the weight of the label multiplies the uniform term too, where each class's own weight belongs",
-            lambda w, wy, hot: wy * np.ones_like(hot),
-        ),
-        entry(
-            "uniform term unweighted",
-            "the uniform term of label smoothing is not weighted",
-            lambda w, wy, hot: (wy, np.ones_like(hot)),  # type: ignore[arg-type, return-value]
-        ),
-        entry(
-            "label's term unweighted",
-            "only the uniform term of label smoothing is weighted",
-            lambda w, wy, hot: (np.ones_like(hot), w),  # type: ignore[arg-type, return-value]
-        ),
-    ]
-
-
 # -- ignored rows ----------------------------------------------------------------------------------------------------
 
 
@@ -347,7 +142,9 @@ def _ignoring(view: View) -> list[Variation]:
     advice = "leave out the rows whose label is ignore_index, and no others"
     found: list[Variation] = []
 
-    def entry(name: str, statement: str, keep: Callable[[np.ndarray, View], np.ndarray], blank: str = "first") -> None:
+    def entry(
+        name: str, statement: str, keep: Callable[[np.ndarray, View], np.ndarray], blank: str = "first"
+    ) -> None:
         def make(view: View) -> Mass | None:
             assert view.raw_labels is not None
             counts = keep(view.raw_labels, view)
@@ -369,7 +166,9 @@ def _ignoring(view: View) -> list[Variation]:
     )
     entry("mask inverted", "the mask keeps the rows it should drop", lambda y, v: y == _nobody(v))
     entry("class 0 ignored", "rows of class 0 are ignored", lambda y, v: (y != 0) & (y != _nobody(v)))
-    entry("class 0 ignored instead", "rows of class 0 are ignored instead of those of ignore_index", lambda y, v: y != 0)
+    entry(
+        "class 0 ignored instead", "rows of class 0 are ignored instead of those of ignore_index", lambda y, v: y != 0
+    )
     entry("negative labels ignored", "rows with a negative label are ignored instead", lambda y, v: y >= 0)
     entry(
         "positive labels kept",
@@ -382,99 +181,3 @@ def _ignoring(view: View) -> list[Variation]:
         lambda y, v: (y != v.classes - 1) & (y != _nobody(v)),
     )
     return found
-
-
-# -- soft targets ----------------------------------------------------------------------------------------------------
-
-
-def _soft(view: View) -> list[Variation]:
-    found: list[Variation] = []
-
-    def entry(name: str, fault: str, statement: str, advice: str, change: Callable[[np.ndarray, View], np.ndarray]) -> None:
-        def make(view: View) -> Mass | None:
-            assert view.block.soft is not None
-            changed = change(view.block.soft, view)
-            if np.array_equal(changed, view.block.soft):
-                return None
-            eps = view.number("label_smoothing", 0.0)
-            weight = np.ones(view.classes) if view.weight is None else view.weight
-            return Mass(dense=weight * ((1.0 - eps) * changed + eps / view.truth.layout.active_classes))
-
-        found.append(Variation("targets", name, fault, statement, advice, make))
-
-    take = "use the target probabilities as they are"
-    entry(
-        "targets normalised",
-        MASS,
-        "the targets are divided by their sum, though they need not add up to 1",
-        take,
-        lambda t, v: t / np.maximum(t.sum(axis=1, keepdims=True), 1e-300),
-    )
-    entry(
-        "targets through softmax",
-        TWICE,
-        "the target probabilities go through softmax as if they were logits",
-        take,
-        lambda t, v: np.exp(t) / np.exp(t).sum(axis=1, keepdims=True),
-    )
-    entry(
-        "hardest target only",
-        MASS,
-        "only the largest target probability is used, as a hard label",
-        take,
-        lambda t, v: hot_rows(v, np.argmax(t, axis=1)),
-    )
-    entry("targets squared", MASS, "the target probabilities are squared", take, lambda t, v: t * t)
-    entry(
-        "largest target alone",
-        MASS,
-        "all target probabilities but the largest are dropped",
-        take,
-        lambda t, v: t * hot_rows(v, np.argmax(t, axis=1)),
-    )
-    entry("targets reversed", LABELS, "the targets run through the rows in reversed order", take, lambda t, v: t[::-1])
-    for k in (1, -1):
-        entry(
-            f"targets {k:+d} rows",
-            LABELS,
-            f"row i is scored against the targets of row i{k:+d}, round the end",
-            take,
-            lambda t, v, k=k: np.roll(t, -k, axis=0),  # type: ignore[misc]
-        )
-        entry(
-            f"targets {k:+d} classes",
-            LABELS,
-            f"class j is scored against the target of class j{k:+d}, round the end",
-            take,
-            lambda t, v, k=k: np.roll(t, -k, axis=1),  # type: ignore[misc]
-        )
-    if view.number("label_smoothing", 0.0):
-        eps = view.number("label_smoothing", 0.0)
-        found.append(
-            Variation(
-                "targets",
-                "no smoothing",
-                SMOOTHING,
-                f"label smoothing by {eps:g} is not applied to soft targets",
-                "mix the targets with the uniform distribution: (1 - eps) q + eps / C",
-                lambda v: Mass(dense=(np.ones(v.classes) if v.weight is None else v.weight) * v.block.soft),
-            )
-        )
-    if view.weight is not None:
-        found.append(
-            Variation(
-                "targets",
-                "weights dropped",
-                WEIGHTS,
-                "the class weights have no effect",
-                "multiply each target probability by the weight of its class",
-                lambda v: Mass(
-                    dense=(1.0 - v.number("label_smoothing", 0.0)) * v.block.soft
-                    + v.number("label_smoothing", 0.0) / v.truth.layout.active_classes
-                ),
-            )
-        )
-    return found
-
-
-TWICE = "softmax-applied-twice"

@@ -133,6 +133,26 @@ def picked(m: M, a: V, targets: Targets[V]) -> V:
     return m.sum(targets.dense * a)
 
 
+def total_mass(m: M, t: Targets[V]) -> V:
+    """T, the mass of every row."""
+    if t.mass is not None:
+        return t.mass
+    assert t.dense is not None
+    return m.sum(t.dense)
+
+
+def weighted(m: M, a: V, t: Targets[V]) -> V:
+    """T a."""
+    return total_mass(m, t) * a
+
+
+def loss_slip(
+    name: str, fault: str, statement: str, advice: str, make: Callable[..., V | None], *, rarely: bool = False
+) -> Variation:
+    """A variation of the loss of a row: `make(m, z, targets, view)`."""
+    return Variation("loss", name, fault, statement, advice, make, rarely=rarely)
+
+
 def reference_loss(m: M, z: V, targets: Targets[V], view: View, changed: Mapping[str, object] = NOTHING) -> V:
     """The function's own loss of every row, with some of its parameters changed."""
     rows = lifted(m, z, view, changed)

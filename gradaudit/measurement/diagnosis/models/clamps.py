@@ -1,0 +1,87 @@
+"""Clamps and epsilons between a probability and its logarithm."""
+
+# ruff: noqa: ARG005 - each slip takes what its stage is given
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from gradaudit.functions.rows import Targets
+from gradaudit.measurement.diagnosis.models.variation import M, V, Variation, loss_slip, picked
+from gradaudit.measurement.diagnosis.view import View
+from gradaudit.numerics import formats
+
+CLAMPED = "clamped-probability"
+
+EPSILONS = (*tuple(float(f"1e-{k}") for k in range(1, 21)), 1e-30, 1e-38, 1e-45, 1e-37, 1e-300)
+
+
+def epsilons(dtype: str) -> list[tuple[float, str]]:
+    """Numbers that people add to probabilities, with their names."""
+    form = formats.get(dtype)
+    named = [(value, f"{value:g}") for value in EPSILONS]
+    named += [
+        (2.0 * form.unit_roundoff, f"the spacing of {dtype} at 1"),
+        (form.smallest_normal, f"{dtype}'s smallest normal number"),
+    ]
+    named += [(form.smallest_subnormal, f"{dtype}'s smallest number"), (2.0**-23, "the spacing of float32 at 1")]
+    named += [(2.0**-52, "the spacing of float64 at 1")]
+    distinct: dict[float, str] = {}
+    for value, text in named:
+        if value > 0.0:
+            distinct.setdefault(value, text)
+    return sorted(distinct.items(), reverse=True)
+
+
+def variations(view: View) -> list[Variation]:
+    """Every clamp by a number that people use."""
+    found: list[Variation] = []
+    for value, text in epsilons(view.inputs.dtype):
+        found += clamps(value, text)
+    return found
+
+
+def clamps(value: float, text: str) -> list[Variation]:
+    """Every way in which `value` may get between a probability and its logarithm."""
+    advice = "use log_softmax: -log p needs neither a clamp nor an epsilon, however small p is"
+    level = -math.log(value)
+    capped = f"the loss levels off at {level:.6g} = -log({text})"
+
+    def clip(m: M, z: V, t: Targets[V], v: View, high: float | None) -> V:
+        loss = -picked(m, m.log(m.clip(m.softmax(z), value, high)), t)
+        return loss if high is None else rounded_end(m, loss, v)
+
+    return [
+        loss_slip(
+            f"p >= {value:g}",
+            CLAMPED,
+            f"probabilities are cut off below {text}: {capped}, and the gradient is 0 beyond",
+            advice,
+            lambda m, z, t, v: clip(m, z, t, v, None),
+            rarely=True,
+        ),
+        loss_slip(
+            f"{value:g} <= p <= 1 - {value:g}",
+            CLAMPED,
+            f"probabilities are cut to [{text}, 1 - {text}]: {capped}, and the gradient is 0 beyond either end",
+            advice,
+            lambda m, z, t, v: clip(m, z, t, v, 1.0 - value),
+            rarely=True,
+        ),
+        loss_slip(
+            f"log(p + {value:g})",
+            CLAMPED,
+            f"{text} is added to the probabilities inside the logarithm: {capped}, and the gradient is too small by "
+            f"p / (p + {text})",
+            advice,
+            lambda m, z, t, v: -picked(m, m.log(m.softmax(z) + m.parameter(value)), t),
+            rarely=True,
+        ),
+    ]
+
+
+def rounded_end(m: M, loss: V, view: View) -> V:
+    """A loss that may end at -log(1 - eps): 1 - eps is rounded to the dtype, and -log of it is as far off."""
+    u = max(view.m.arithmetic.u_operation, view.m.arithmetic.u_result)
+    return loss + m.constant(view.m.ball(np.zeros((1, 1)), np.full((1, 1), 2.0 * u)))
