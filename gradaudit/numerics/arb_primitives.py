@@ -25,19 +25,32 @@ class ArbPrimitives(ABC):
         }
 
     @abstractmethod
-    def exact(self, values: np.ndarray | float) -> ArbArray: ...  # noqa: D102 - the algebra's own
+    def exact(self, values: np.ndarray | float) -> ArbArray:
+        """Floats taken as exact."""
+
     @abstractmethod
-    def sum(self, a: ArbArray) -> ArbArray: ...  # noqa: D102
+    def sum(self, a: ArbArray) -> ArbArray:
+        """Sum over the classes."""
+
     @abstractmethod
-    def others(self, a: ArbArray) -> ArbArray: ...  # noqa: D102
+    def others(self, a: ArbArray) -> ArbArray:
+        """sum_{k != j} a_k."""
+
     @abstractmethod
-    def center(self, g: ArbArray, z: ArbArray) -> ArbArray: ...  # noqa: D102
+    def center(self, g: ArbArray, z: ArbArray) -> ArbArray:
+        """g_j - g_a with a the class of the largest logit."""
+
     @abstractmethod
-    def softmax(self, z: ArbArray) -> ArbArray: ...  # noqa: D102
+    def softmax(self, z: ArbArray) -> ArbArray:
+        """exp(z_j) / sum_k exp(z_k)."""
+
     @abstractmethod
-    def complement(self, z: ArbArray, at: np.ndarray | None = None) -> ArbArray: ...  # noqa: D102
+    def complement(self, z: ArbArray, at: np.ndarray | None = None) -> ArbArray:
+        """1 - softmax."""
+
     @abstractmethod
-    def replace(self, a: ArbArray, labels: np.ndarray, values: ArbArray) -> ArbArray: ...  # noqa: D102
+    def replace(self, a: ArbArray, labels: np.ndarray, values: ArbArray) -> ArbArray:
+        """a with `values` at one class of each row."""
 
     def _each(self, name: str, a: ArbArray) -> ArbArray:
         return np.asarray(self._elementary[name](a), dtype=object)
