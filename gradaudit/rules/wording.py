@@ -67,5 +67,10 @@ def declared(profile: Profile) -> str:
 
 def one_line(text: str) -> str:
     """Foreign text on one line: control characters and line breaks become spaces, the excess an ellipsis."""
-    line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+    line = in_full(text)
     return line if len(line) <= LONGEST_QUOTE else f"{line[: LONGEST_QUOTE - 1]}…"
+
+
+def in_full(text: str) -> str:
+    """Text of our own that may quote names of others, on one line."""
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())

@@ -1,6 +1,6 @@
 import pytest
 
-from gradaudit.rules.wording import LONGEST_QUOTE, label, number, one_line, place, setting, share
+from gradaudit.rules.wording import LONGEST_QUOTE, in_full, label, number, one_line, place, setting, share
 from tests.rules.records import element, key, quantity
 
 
@@ -53,6 +53,10 @@ def test_place() -> None:
 
 def test_one_line_strips_what_a_terminal_would_obey() -> None:
     assert one_line("a\r\n\tb\x1b]0;title\x07 c\u202e") == "a b ]0;title c"
+
+
+def test_text_of_our_own_is_told_in_full() -> None:
+    assert in_full("a\nb\x1b " + "x" * LONGEST_QUOTE) == "a b " + "x" * LONGEST_QUOTE
 
 
 def test_one_line_shortens() -> None:

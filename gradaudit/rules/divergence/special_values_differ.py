@@ -9,7 +9,7 @@ from gradaudit.records.measurement import Element, MeasuredCase, Measurement, Qu
 from gradaudit.rules.evaluations import groups, has_wrong_values, most_telling, shown_by
 from gradaudit.rules.interface import Rule
 from gradaudit.rules.statement import about_evaluation, quantities
-from gradaudit.rules.wording import label, number, one_line, place, share
+from gradaudit.rules.wording import in_full, label, number, place, share
 
 
 def check(measured: MeasuredCase) -> Iterator[Finding]:
@@ -19,7 +19,7 @@ def check(measured: MeasuredCase) -> Iterator[Finding]:
     """
     for breach in measured.breaches:
         if breach.fault == RULE.name:
-            message = f"{label(breach.key)}: {one_line(breach.statement)}"
+            message = f"{label(breach.key)}: {in_full(breach.statement)}"
             severity = RULE.severity if breach.key.probe is None else "warning"
             yield about_evaluation(RULE, measured, breach.key, message, dict(breach.evidence), severity=severity)
     for group in groups(measured):

@@ -21,8 +21,8 @@ RULE = Rule(
     severity="error",
     summary="The enclosure of the exact result does not hold what independent arithmetic gives.",
     why="""
-        Every enclosure is confirmed on some of its elements by arithmetic of higher precision. Where a ball misses the
-        exact value, the fault is gradaudit's, or this machine's, and nothing that was measured against it counts.
+        Every enclosure is confirmed on some of its elements by arithmetic of higher precision. Where a ball misses
+        the exact value, the fault is gradaudit's, or this machine's, and nothing that was measured against it counts.
         The other cases have enclosures of their own, each with its own check.
     """,
     formula="""

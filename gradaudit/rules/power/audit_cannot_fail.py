@@ -8,7 +8,7 @@ from gradaudit.records.finding import Finding
 from gradaudit.records.measurement import MeasuredCase, Measurement, Quantity, SelfConsistency
 from gradaudit.rules.interface import Rule
 from gradaudit.rules.statement import Evidence, about_evaluation, about_setting, derivatives
-from gradaudit.rules.wording import label, one_line, setting, share
+from gradaudit.rules.wording import in_full, label, setting, share
 
 Setting = tuple[str, float]
 
@@ -45,7 +45,7 @@ def _undecided_by_differences(measured: MeasuredCase) -> Iterator[Finding]:
     for entries in said.values():
         if all(each.verdict in {"too_noisy", "not_tried"} for each in entries):
             first = entries[0]
-            message = f"{label(first.key)}: {one_line(first.statement)}"
+            message = f"{label(first.key)}: {in_full(first.statement)}"
             yield about_evaluation(
                 RULE, measured, first.key, message, {"verdict": first.verdict, "error": first.error}
             )

@@ -11,7 +11,7 @@ from gradaudit.records.measurement import Diagnosis, MeasuredCase, Measurement, 
 from gradaudit.rules.evaluations import groups, most_telling, named_faults, of_subject, shown_by
 from gradaudit.rules.interface import Rule
 from gradaudit.rules.statement import about_evaluation
-from gradaudit.rules.wording import label, number, one_line
+from gradaudit.rules.wording import in_full, label, number, one_line
 
 BACKWARD_ALONE = "forward-and-backward-disagree"
 CONSEQUENCES = frozenset({BACKWARD_ALONE, "rows-not-independent"})
@@ -42,7 +42,7 @@ def broken(rule: Rule, measured: MeasuredCase) -> Iterator[Finding]:
     for breach in measured.breaches:
         follows = breach.fault in CONSEQUENCES and named_faults(measured, breach.key)
         if breach.fault == rule.name and not follows:
-            message = f"{_who(measured, breach.key)}: {one_line(breach.statement)}"
+            message = f"{_who(measured, breach.key)}: {in_full(breach.statement)}"
             yield about_evaluation(rule, measured, breach.key, message, dict(breach.evidence))
 
 
@@ -75,15 +75,15 @@ def _diagnosis(rule: Rule, measurement: Measurement) -> Diagnosis | None:
 def _statement(measured: MeasuredCase, faults: Sequence[NamedFault]) -> str:
     """What was found, what to do, and where it stands; then what else it may be, with what would tell them apart."""
     first = faults[0]
-    parts = [f"{_who(measured, first.key)}: {one_line(first.statement)}"]
-    parts += [one_line(first.advice)] if first.advice else []
+    parts = [f"{_who(measured, first.key)}: {in_full(first.statement)}"]
+    parts += [in_full(first.advice)] if first.advice else []
     parts += [
-        one_line(breach.statement)
+        in_full(breach.statement)
         for breach in measured.breaches
         if breach.fault == BACKWARD_ALONE and first in named_faults(measured, breach.key)
     ]
-    others = {one_line(other): probe for fault in faults for other, probe in fault.alternatives}
-    others |= {one_line(fault.statement): others.get(one_line(fault.statement), "") for fault in faults[1:]}
+    others = {in_full(other): probe for fault in faults for other, probe in fault.alternatives}
+    others |= {in_full(fault.statement): others.get(in_full(fault.statement), "") for fault in faults[1:]}
     for other, probe in others.items():
         apart = f"probe {one_line(probe)} would tell them apart" if probe else "no probe tells them apart"
         parts.append(f"or: {other} ({apart})")

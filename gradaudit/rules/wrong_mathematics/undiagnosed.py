@@ -10,7 +10,7 @@ from gradaudit.rules.divergence.wrong_elements import is_wrong, largest_ratio, p
 from gradaudit.rules.evaluations import most_telling, named_faults, of_subject, shown_by, undiagnosed
 from gradaudit.rules.interface import Rule
 from gradaudit.rules.statement import about_evaluation, quantities
-from gradaudit.rules.wording import label, one_line
+from gradaudit.rules.wording import in_full, label
 from gradaudit.rules.wrong_mathematics.diagnosed import named
 
 
@@ -29,7 +29,7 @@ def check(measured: MeasuredCase) -> Iterator[Finding]:
         spoken_of.add(setting)
         measurement = most_telling(showing, largest_ratio)
         diagnosis = undiagnosed(measured, measurement.key)
-        tried = f"; {one_line(diagnosis.statement)}" if diagnosis is not None else ""
+        tried = f"; {in_full(diagnosis.statement)}" if diagnosis is not None else ""
         message = f"{label(measurement.key)}: {proof(measurement)}{tried}{shown_by(showing, group, measurement)}"
         yield about_evaluation(RULE, measured, measurement.key, message, proving(measurement))
     for finding in named(RULE, measured):
