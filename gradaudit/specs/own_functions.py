@@ -88,6 +88,12 @@ def _complete_self(draft: Draft) -> None:
     output = chosen or (stand_in.LOSS if targets else stand_in.ACTIVATION)
     if output == stand_in.ACTIVATION:
         _refuse_reduction(draft, "an activation has one output per class")
+    if draft.model.upstream == "per_output":
+        draft.complain(
+            "upstream: per_output asks for a Jacobian, and function: self follows one number along directions; write "
+            "random",
+            "upstream",
+        )
     own = {stand_in.OUTPUT: output, stand_in.TAKES_TARGETS: targets}
     if output == stand_in.ACTIVATION:
         own["reduction"] = "none"
