@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -119,6 +120,18 @@ class TestBackendsDisagree:
         )
         assert (finding.severity, finding.backend, finding.subject) == ("error", None, None)
         assert (finding.formulation, finding.dtype, finding.scale) == ("fused", "float32", 1.0)
+
+    def test_is_a_warning_under_a_probe_of_special_values(self) -> None:
+        pair = [
+            replace(self.answering(name, answer, probe="all-ignored"), special_probe=True)
+            for name, answer in (("numpy", "nan"), ("torch", "zero"))
+        ]
+        (finding,) = found(DIV302, *pair)
+        assert (finding.severity, finding.probe) == ("warning", "all-ignored")
+
+    def test_subjects_are_held_to_what_is_due_and_not_to_one_another(self) -> None:
+        pair = [self.answering("numpy", "nan"), self.answering("torch", "zero")]
+        assert found(DIV302, *pair, of=case(subjects=(subject("torch"),))) == []
 
     def test_counts_the_elements_and_shows_the_first(self) -> None:
         def jacobian(*answers: str) -> object:
