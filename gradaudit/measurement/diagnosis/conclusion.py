@@ -8,7 +8,7 @@ from gradaudit.measurement.audited import Audited
 from gradaudit.measurement.diagnosis import naming, partial, ranges
 from gradaudit.measurement.diagnosis.fitted import fitted
 from gradaudit.measurement.diagnosis.readings import Evidence
-from gradaudit.measurement.diagnosis.search import catalogue, explanations
+from gradaudit.measurement.diagnosis.search import catalogue, double_explanations, single_explanations
 from gradaudit.measurement.diagnosis.view import View
 from gradaudit.records.measurement import NamedFault
 from gradaudit.reference.ladder import ToleranceRow
@@ -38,7 +38,8 @@ def concluded(
     row = _row(rows)
     for tier in _tiers(open_to_models):
         evidence = Evidence(tier, row)
-        found = explanations(evidence, catalogue(evidence.views[0])) or fitted(evidence)
+        slips = catalogue(evidence.views[0])
+        found = single_explanations(evidence, slips) or fitted(evidence) or double_explanations(evidence, slips)
         if found:
             left = [view for view in wrong if view not in tier]
             return (*misshapen, *beyond_range, *naming.named_faults(found, evidence, _unexplained(left)))

@@ -10,7 +10,7 @@ import numpy as np
 from gradaudit.measurement.diagnosis.constants import ONE, Constant, Search
 from gradaudit.measurement.diagnosis.leaks import Leak, leaks, predict_leak
 from gradaudit.measurement.diagnosis.models.variation import NotApplicable, Recipe, predict
-from gradaudit.measurement.diagnosis.patterns import Pattern
+from gradaudit.measurement.diagnosis.patterns import Pattern, patterns
 from gradaudit.measurement.diagnosis.prediction import Bounded, Prediction, reference, roundings
 from gradaudit.measurement.diagnosis.scales import Scales, row_scales
 from gradaudit.measurement.diagnosis.view import View
@@ -72,6 +72,7 @@ class Evidence:
         )
         self.row = row
         self.search = Search(self.views)
+        self.patterns = patterns(self.views[0]) if self.views else []
 
     def predicted(self, view: View, recipe: Recipe) -> Prediction:
         """What a recipe gives; where a slip does not exist for the inputs, the reference."""
@@ -104,12 +105,12 @@ class Evidence:
                 return None
             scales = row_scales(predicted, got, relative, absolute)
             scales = Scales(np.where(leaking, -np.inf, scales.low), np.where(leaking, np.inf, scales.high))
-            if not scales.possible:
+            if not scales.possible or (recipe and not self._plausible(view, recipe, predicted, scales)):
                 return None
             found.append((scales, leaking))
         return found
 
-    def gradient_readings(self, recipe: Recipe, patterns: Sequence[Pattern]) -> list[Reading]:
+    def gradient_readings(self, recipe: Recipe) -> list[Reading]:
         """Every reading of the gradients by `recipe`, the simplest first."""
         fits = self.gradient_scales(recipe)
         if fits is None:
@@ -117,7 +118,7 @@ class Evidence:
         scales = [each for each, _ in fits]
         readings = self._constants(recipe, None, [each.common() for each in scales])
         if not readings or all(reading.constant is None for reading in readings):
-            for pattern in patterns:
+            for pattern in self.patterns if len(recipe) < 2 else []:
                 readings += self._constants(recipe, pattern, self._beside(pattern, scales))
         if any(leaking.any() for _, leaking in fits):
             readings = [
@@ -126,6 +127,21 @@ class Evidence:
                 for leak, constant in self._leaks([leaking for _, leaking in fits])
             ]
         return sorted(readings, key=lambda reading: reading.order)
+
+    def _plausible(self, view: View, recipe: Recipe, predicted: Bounded, scales: Scales) -> bool:
+        """Whether factors of the rows may mean something: all alike, or by a pattern; and not 0 for all of them."""
+        if not view.gradient.any():
+            return not bool(np.any(np.abs(predicted.mid) > predicted.rad))
+        low, high = scales.common()
+        if low <= high:
+            return True
+        for pattern in self.patterns if len(recipe) < 2 else []:
+            vector = pattern.vector(view)
+            if vector is not None:
+                low, high = scales.over(vector).common()
+                if low <= high:
+                    return True
+        return False
 
     def _beside(self, pattern: Pattern, scales: Sequence[Scales]) -> list[Interval]:
         intervals: list[Interval] = []

@@ -69,6 +69,7 @@ def row_scales(predicted: Bounded, got: np.ndarray, relative: float, absolute: f
     needed = np.nan_to_num(needed, nan=0.0, posinf=np.inf)
     settled = decides.any(axis=-1)
     refuted = settled & (needed > np.maximum(np.abs(low), np.abs(high)))
-    low = np.where(settled | (needed == 0.0), low, needed)
+    # Of either sign, which an interval cannot say: a factor that may be 1 may be -1.
+    low = np.where(settled | (needed <= 1.0), low, needed)
     refuted |= np.isinf(needed) | (~np.isfinite(got) & ~np.isinf(rad)).any(axis=-1)
     return Scales(np.where(refuted, np.inf, low), np.where(refuted, -np.inf, high))

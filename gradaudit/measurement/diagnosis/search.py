@@ -10,7 +10,7 @@ import numpy as np
 
 from gradaudit.measurement.diagnosis.models import axes, logits, losses, outputs, parameters, targets
 from gradaudit.measurement.diagnosis.models.variation import STAGES, Recipe, Variation
-from gradaudit.measurement.diagnosis.patterns import Pattern, patterns
+from gradaudit.measurement.diagnosis.patterns import Pattern
 from gradaudit.measurement.diagnosis.readings import RIGHT, Evidence, Reading
 from gradaudit.measurement.diagnosis.view import View
 
@@ -57,19 +57,21 @@ def catalogue(view: View) -> list[Variation]:
     ]
 
 
-def explanations(evidence: Evidence, slips: Sequence[Variation]) -> list[Explanation]:
-    """Every explanation of the simplest kind that there is: one slip, then two of different stages."""
-    rows = patterns(evidence.views[0])
-    for recipes in (_singles(slips), _pairs(evidence, slips)):
-        found = _explanations(evidence, recipes, slips, rows)
-        if found:
-            return found
-    return []
+def single_explanations(evidence: Evidence, slips: Sequence[Variation]) -> list[Explanation]:
+    """Every explanation of the simplest kind with at most one slip."""
+    return _explanations(evidence, _singles(slips), slips, evidence.patterns)
+
+
+def double_explanations(evidence: Evidence, slips: Sequence[Variation]) -> list[Explanation]:
+    """Every explanation of the simplest kind with two slips of different stages."""
+    if all(view.gradient_right for view in evidence.views):
+        return []
+    return _explanations(evidence, _pairs(evidence, slips), slips, evidence.patterns)
 
 
 def explanations_by(evidence: Evidence, slips: Sequence[Variation]) -> list[Explanation]:
     """Explanations by one of the given slips alone."""
-    return _explanations(evidence, iter([(slip,) for slip in slips]), slips, patterns(evidence.views[0]))
+    return _explanations(evidence, iter([(slip,) for slip in slips]), slips, evidence.patterns)
 
 
 def _singles(slips: Sequence[Variation]) -> Iterator[Recipe]:
@@ -105,7 +107,7 @@ def _explanations(
     for recipe in recipes:
         if cost(recipe) > best or (any(slip.rarely for slip in recipe) and not _moves(evidence, recipe)):
             continue
-        readings = evidence.gradient_readings(recipe, [*rows] if len(recipe) < 2 else [])
+        readings = evidence.gradient_readings(recipe)
         for gradient in readings:
             if gradient.order <= best:
                 losses = _loss_of(evidence, gradient, slips, rows, right=loss_right)
@@ -148,7 +150,7 @@ def _losses(evidence: Evidence, recipes: Iterable[Recipe], rows: Sequence[Patter
     found: list[Reading] = []
     best = FAR
     for recipe in recipes:
-        if cost(recipe) > best:
+        if cost(recipe) > best or (recipe and all(slip.backward for slip in recipe)):
             continue
         reading = evidence.loss_reading(recipe, None)
         if reading is not None:

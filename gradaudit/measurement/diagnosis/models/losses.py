@@ -32,7 +32,8 @@ def variations(view: View) -> list[Variation]:
     """The slips that exist for a loss of rows."""
     if not view.truth.function.takes_targets:
         return []
-    found = [*_detached(), *_masses(), *normalisers.variations(), *_unlogged(view), *clamps.variations(view)]
+    backward = [replace(slip, backward=True) for slip in (*_detached(), *_masses())]
+    found = [*backward, *normalisers.variations(), *_unlogged(view), *clamps.variations(view)]
     return [slip if slip.name in COMMON else replace(slip, rarely=True) for slip in found]
 
 
@@ -45,6 +46,8 @@ COMMON = (
     "normaliser of the first 1/2",
     "no logarithm",
     "label left out of the normaliser",
+    "entropy left in",
+    "entropy left out",
 )
 """What is also tried together with a slip of another stage."""
 

@@ -215,7 +215,7 @@ def _upstreams(view: View) -> list[Variation]:
             shape = view.x.shape if view.elementwise else (view.rows, 1)
             return np.asarray(change(np.broadcast_to(view.upstream, shape)))
 
-        return Variation("upstream", name, UPSTREAM, statement, advice, make)
+        return Variation("upstream", name, UPSTREAM, statement, advice, make, backward=True)
 
     found = [
         entry("ones", "the upstream gradient is ignored: ones are used in its place", np.ones_like),
@@ -279,7 +279,9 @@ def _jacobians(view: View) -> list[Variation]:
         def make(m: BallAlgebra, z: Ball, g: Ball, v: View) -> Ball:
             return kernel(m, m.softmax(z), g, z)
 
-        return Variation("jacobian", formula, fault, f"the gradient is {formula}, where {due} is due", advice, make)
+        return Variation(
+            "jacobian", formula, fault, f"the gradient is {formula}, where {due} is due", advice, make, backward=True
+        )
 
     one = view.m.exact(1.0)
 

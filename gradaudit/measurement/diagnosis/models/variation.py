@@ -43,7 +43,7 @@ class Variation:
     `loss(m, z, mass, view)`, `output(m, z, view)`,
     `upstream(view)`, `jacobian(m, z, upstream, view)` over balls, or `whole(view)`, a prediction of its own; None
     where it does not exist for a view. `all_classes`: masked classes take part. `rarely` marks what is tried only on
-    its own.
+    its own, `backward` what leaves the output as it is.
     """
 
     stage: str
@@ -54,6 +54,7 @@ class Variation:
     make: Callable[..., Any] = field(repr=False)
     all_classes: bool = False
     rarely: bool = False
+    backward: bool = False
 
 
 NOTHING: Mapping[str, object] = MappingProxyType({})
