@@ -8,7 +8,7 @@ from gradaudit.measurement.audited import Audited
 from gradaudit.measurement.diagnosis import naming, partial, ranges
 from gradaudit.measurement.diagnosis.fitted import fitted
 from gradaudit.measurement.diagnosis.readings import Evidence
-from gradaudit.measurement.diagnosis.search import catalogue, double_explanations, single_explanations
+from gradaudit.measurement.diagnosis.search import catalogue, double_explanations, holds, single_explanations
 from gradaudit.measurement.diagnosis.view import View
 from gradaudit.records.measurement import NamedFault
 from gradaudit.reference.ladder import ToleranceRow
@@ -41,7 +41,7 @@ def concluded(
         slips = catalogue(evidence.views[0])
         found = single_explanations(evidence, slips) or fitted(evidence) or double_explanations(evidence, slips)
         if found:
-            left = [view for view in wrong if view not in tier]
+            left = [view for view in wrong if view not in tier and not holds(found[0], view, row)]
             return (*misshapen, *beyond_range, *naming.named_faults(found, evidence, _unexplained(left)))
     low = ranges.low_precision(wrong)
     if low:

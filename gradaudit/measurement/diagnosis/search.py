@@ -13,6 +13,7 @@ from gradaudit.measurement.diagnosis.models.variation import STAGES, Recipe, Var
 from gradaudit.measurement.diagnosis.patterns import Pattern
 from gradaudit.measurement.diagnosis.readings import RIGHT, Evidence, Reading
 from gradaudit.measurement.diagnosis.view import View
+from gradaudit.reference.ladder import ToleranceRow
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -173,3 +174,18 @@ def _simplest(found: Sequence[Explanation]) -> list[Explanation]:
         if each.order <= ordered[0].order and all(each.faults != known.faults for known in kept):
             kept.append(each)
     return kept
+
+
+def holds(found: Explanation, view: View, row: ToleranceRow) -> bool:
+    """Whether an explanation found elsewhere accounts for one more evaluation."""
+    if not view.finite:
+        return False
+    alone = Evidence([view], row)
+    gradient, loss = found.gradient, found.loss
+    readings = alone.gradient_readings(gradient.recipe)
+    if not any(
+        reading.pattern is None or (gradient.pattern is not None and reading.pattern.name == gradient.pattern.name)
+        for reading in readings
+    ):
+        return False
+    return alone.loss_reading(loss.recipe, loss.pattern, loss.constant) is not None
