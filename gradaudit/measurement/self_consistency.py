@@ -83,6 +83,7 @@ class _Comparison:
         u = formats.get(dtype).unit_roundoff
         walks = [self._walk(number) for number in range(len(self.arrays["self.plus"]))]
         self.epsilon = max(
+            u * self._inside(),
             differences.noise(self.arrays["self.neighbours"], float(self.arrays["self.size"]), u),
             *(differences.resolution(walk) for walk in walks),
             0.0,
@@ -98,7 +99,7 @@ class _Comparison:
         error = max((each.mismatch.error for each in self.directions), default=float("inf"))
         off = max((abs(each.mismatch.value) for each in self.directions), default=float("nan"))
         count = len(self.directions)
-        if self.scale == 0.0 and count and error == 0.0:
+        if self.scale == 0.0 and count:
             return self._said(
                 "agrees", "its value does not change along any direction, and its gradient is 0", 0.0, 0.0
             )
@@ -124,6 +125,15 @@ class _Comparison:
         return self._said("agrees", statement, relative, off / self.scale)
 
     # -- estimates -------------------------------------------------------------------------------------------------
+
+    def _inside(self) -> float:
+        """The size of numbers that are rounded on the way, whatever is left of them in the end: the logits, a 1."""
+        logits = np.abs(self.entry.inputs.logits.astype(np.float64))
+        largest = max(1.0, float(logits[np.isfinite(logits)].max(initial=0.0)))
+        upstream = self.entry.inputs.upstream
+        if upstream is None or self.note.get("upstream") != "given":
+            return largest
+        return largest * float(np.abs(upstream.astype(np.float64)).max(initial=0.0))
 
     def _walk(self, number: int) -> Walk:
         a = self.arrays

@@ -146,6 +146,10 @@ WRONG = (
         "3:55: function.reduction: 'mean' is for losses, but an activation has one output per class; remove it",
     ),
     (
+        "function: self\nupstream: per_output\n",
+        "4:11: upstream: per_output asks for a Jacobian, and function: self follows one number along directions; ",
+    ),
+    (
         "formula: z\n",
         "3:1: unknown key 'formula'; it is a parameter of the function: function: {name: ..., formula: ...}",
     ),
