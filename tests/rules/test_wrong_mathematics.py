@@ -213,7 +213,10 @@ class TestLowPrecisionInside:
         place = key(**OF_SUBJECT, dtype="float16", **where)
         return measurement(key=place, profile=held_to, explanation=explanation(precision=precision))
 
-    @pytest.mark.parametrize("precision", [DECLARED, f"{DECLARED}, {ROW_SUMS} in float32"])
+    @pytest.mark.parametrize(
+        "precision",
+        [DECLARED, f"{DECLARED}, {ROW_SUMS} in float32", f"{ROUNDED_ONCE}, {STATISTICS} in float16"],
+    )
     def test_statistics_in_sixteen_bits_are_a_warning(self, precision: str) -> None:
         (finding,) = found(BUG464, self.stored(precision), of=LOSSES)
         assert finding.severity == "warning"
@@ -254,7 +257,10 @@ def test_where_values_are_wrong_anyway_other_tolerances_are_no_news(rule: str) -
     told = {
         "BUG464": {"explanation": explanation(precision="bfloat16 inside", weaker=True)},
         "CAN102": {"gradient": quantity(sums=sums(residual=1.0, rows_beyond=1))},
-        "CAN103": {"gradient": quantity(cancelled=1, worst_cancelled=element(0.0, 1e-9, 0.5))},
+        "CAN103": {
+            "gradient": quantity(cancelled=1, worst_cancelled=element(0.0, 1e-9, 0.5)),
+            "explanation": explanation(looser=True),
+        },
         "CAN104": {"explanation": explanation(looser=True, common_offset=True)},
         "CAN105": {"explanation": explanation(looser=True)},
         "DIV305": {"gradient": quantity(special_mismatch=1), "special_probe": True},
@@ -270,3 +276,10 @@ def test_where_values_are_wrong_anyway_other_tolerances_are_no_news(rule: str) -
 def test_a_detached_path_may_be_a_breach() -> None:
     (finding,) = found(registry.get("BUG471"), Breach("detached-path", key(**OF_SUBJECT), "no graph", ()), of=LOSSES)
     assert finding.message == "losses.py:f (torch) float32 (shown by the case's own inputs): no graph"
+
+
+def test_what_cancels_within_the_tightest_tolerance_is_told_beside_other_faults() -> None:
+    lost = quantity(cancelled=1, worst_cancelled=element(0.0, 1e-9, 0.5))
+    shown = measurement(key=key(**OF_SUBJECT, probe="gap-far-winner"), gradient=lost)
+    (finding,) = found(registry.get("CAN103"), shown, named_fault("ignored-rows-leak"), of=LOSSES)
+    assert finding.severity == "info"

@@ -19,7 +19,10 @@ def check(measured: MeasuredCase) -> Iterator[Finding]:
     """
     for group in groups(measured):
         showing = [each for each in group if _lost(each) is not None]
-        if not showing or has_wrong_values(measured, group[0].key):
+        if has_wrong_values(measured, group[0].key):
+            # What is wrong anyway may be 0 for that reason; what the tightest formulation explains is not.
+            showing = [each for each in showing if each.explanation.explains and not each.explanation.looser]
+        if not showing:
             continue
         measurement = most_telling(showing, _share)
         found = _lost(measurement)

@@ -58,9 +58,11 @@ def _stores_statistics(measurement: Measurement) -> bool:
     """Whether no row explains the values that keeps a row's sum and logarithm in more than 16 bits, though sums are
     claimed to be."""
     explanation, profile = measurement.explanation, measurement.profile
+    in_storage = f"row statistics in {profile.storage}"
     wide = formats.get("float32").precision
     claimed = formats.get(profile.accumulate).precision >= wide > formats.get(profile.storage).precision
-    named_so = explanation.precision == STORED[0] or explanation.precision.startswith(STORED[1])
+    precision = explanation.precision
+    named_so = precision == STORED[0] or precision.startswith(STORED[1]) or precision.endswith(in_storage)
     # What a looser formulation explains is told by the rules on cancellation.
     tight = explanation.explains and not explanation.weaker and not explanation.looser
     return tight and claimed and named_so
