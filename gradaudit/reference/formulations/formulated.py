@@ -16,6 +16,7 @@ from gradaudit.numerics.arithmetic import Arithmetic
 from gradaudit.numerics.ball import Ball, BallAlgebra
 from gradaudit.numerics.ball_vjp import log_softmax_vjp, softmax_vjp
 from gradaudit.numerics.bounds import growth, phi
+from gradaudit.numerics.exponentials import grown
 from gradaudit.reference.formulations import shifts
 from gradaudit.reference.formulations.shifts import Radius, Shift
 
@@ -134,15 +135,15 @@ class Formulated(BallAlgebra):
             return self.charged(super().softmax_of_log(self._inner(z)), 2)
         if form.normaliser == "merged":
             return self._merged_probabilities(z)
-        m, inner = self._inside(z), self._inner(z)
-        exponent = Ball(m, self.exponentials(z).log_p, self.log_softmax(z).rad, self.exponentials(z))
-        p = m.exp(exponent)
+        rows, a = self.exponentials(z), self.arithmetic
+        kept = BallAlgebra(a).exp(Ball(self, rows.log_p, self.log_softmax(z).rad, rows))
         if form.normaliser == "logsumexp":
-            return Ball(self, p.mid, p.rad)
-        steps = self._rescalings(z) + 3.0
-        errors = m.exponent_errors(inner)
-        extra = p.mid * phi(steps * self.arithmetic.u + errors.sigma) + steps * self.arithmetic.eta
-        return Ball(self, p.mid, p.rad + extra * (1.0 + phi(m.arithmetic.e)))
+            return Ball(self, kept.mid, kept.rad)
+        # Either exp(z - logsumexp), or every chunk's own exponentials on their way back through the rescalings.
+        m, steps = self._inside(z), self._rescalings(z) + 3.0
+        errors = m.exponent_errors(self._inner(z))
+        passed = grown(rows, errors, m.arithmetic.e + errors.sigma + steps * a.u) + steps * a.eta
+        return Ball(self, rows.p, np.maximum(kept.rad, passed))
 
     # -- backward ------------------------------------------------------------------------------------------------
 
