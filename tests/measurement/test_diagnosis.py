@@ -1,5 +1,6 @@
 """Causes of wrong losses and gradients: named with their numbers, or left unnamed with what is known."""
 
+# ruff: noqa: ARG005 - factors of the labels that are the same for all
 from __future__ import annotations
 
 import math
@@ -46,7 +47,7 @@ def test_a_right_loss_has_no_fault() -> None:
     ("of_loss", "of_gradient", "fault", "words"),
     [
         (lambda y: valid(y) / len(y), lambda y: valid(y) / len(y), "mean-denominator", "the mean also counts"),
-        (one, lambda y: valid(y), "reduction-factor", "(the loss is right)"),
+        (one, valid, "reduction-factor", "(the loss is right)"),
         (lambda y: 2.0, lambda y: 2.0, "reduction-factor", "reference x 2"),
         (lambda y: -1.0, lambda y: -1.0, "sign-flipped", "reference x -1"),
         (lambda y: 0.7311, lambda y: 0.7311, "reduction-factor", "0.7311"),

@@ -17,10 +17,13 @@ if TYPE_CHECKING:
 
 
 def diagnose(
-    subject_name: str, dtype: str, audited: Sequence[Audited], rows: Sequence[ToleranceRow]
+    subject_name: str,  # noqa: ARG001 - every evaluation is that subject's
+    dtype: str,
+    audited: Sequence[Audited],
+    rows: Sequence[ToleranceRow],
 ) -> tuple[NamedFault, ...]:
-    """The faults of one subject at one dtype; empty where nothing is wrong. `rows` are the admissible ones."""
+    """The faults of a subject at one dtype; empty where nothing is wrong. `rows` are the admissible ones."""
     # Models are imported where something is wrong, and not by every audit.
     from gradaudit.measurement.diagnosis.conclusion import concluded
 
-    return concluded(subject_name, dtype, audited, rows)
+    return concluded([entry for entry in audited if entry.inputs.dtype == dtype], rows)

@@ -14,12 +14,10 @@ from gradaudit.records.measurement import NamedFault
 from gradaudit.reference.ladder import ToleranceRow
 
 LARGEST = 1 << 21
-"""Logits of an evaluation that models are tried on; larger ones are measured like all others, and left to their peers."""
+"""Logits of an evaluation that models are tried on; larger ones are measured like all others."""
 
 
-def concluded(
-    subject_name: str, dtype: str, audited: Sequence[Audited], rows: Sequence[ToleranceRow]
-) -> tuple[NamedFault, ...]:
+def concluded(audited: Sequence[Audited], rows: Sequence[ToleranceRow]) -> tuple[NamedFault, ...]:
     """The faults of one subject at one dtype; empty where nothing is wrong.
 
     `rows` are the admissible formulations at the declared precision (and weaker ones, which are left alone here).
@@ -53,9 +51,10 @@ def concluded(
 
 
 def _tiers(views: Sequence[View]) -> list[list[View]]:
-    """All evaluations; then, where none of the case's own rows is ignored, those without ignored rows: what a subject
-    makes of such rows may be a fault of its own that nothing here describes; then those alone whose logits are so near to
-    one another and to 0 that nothing is saturated or cancelled, for a fault may bring rounding errors of its own."""
+    """All evaluations; then, where none of the case's own rows is ignored, those without ignored rows, for what a
+    subject makes of such rows may be a fault of its own; then those alone whose logits are so near to one another and
+    to 0 that nothing is saturated or cancelled, for a fault may bring rounding errors of its own.
+    """
     found = [list(views)]
     own = [view for view in views if view.inputs.probe is None]
     counted = list(views)

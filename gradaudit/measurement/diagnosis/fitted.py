@@ -36,7 +36,7 @@ def _candidates(evidence: Evidence) -> Iterator[Variation]:
         view = wrong[0]
         for value in _rounded(_scale(view)):
             yield scaled_by(value)
-        for first, second in _masses(evidence, view):
+        for first, second in _masses(view):
             for value in _rounded(second * view.truth.layout.active_classes):
                 yield smoothing.unasked(value)
             for value in _rounded(second * (view.truth.layout.active_classes - 1)):
@@ -74,7 +74,7 @@ def _scale(view: View) -> float:
     return top / bottom if bottom > 0.0 else math.nan
 
 
-def _masses(evidence: Evidence, view: View) -> Iterator[tuple[float, float]]:
+def _masses(view: View) -> Iterator[tuple[float, float]]:
     """The targets of the label and of the other classes by least squares: g / upstream = T p - t, T their sum."""
     labels = view.block.labels
     assert labels is not None

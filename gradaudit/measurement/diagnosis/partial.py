@@ -16,7 +16,7 @@ from gradaudit.records.measurement import NamedFault
 
 
 def shapes(audited: Sequence[Audited]) -> tuple[NamedFault, ...]:
-    """Outputs of another shape than that of the reduction: the sum or the mean of the rows, or the rows themselves."""
+    """Outputs of another shape than the reduction's: the sum or the mean of the rows, or the rows themselves."""
     for entry in audited:
         truth, got = entry.truth, entry.evaluation.output
         if truth is None or entry.measurement is not None or truth.elementwise or entry.inputs.special:
@@ -120,7 +120,7 @@ def _nearest(view: View, evidence: Evidence) -> tuple[str, list[tuple[str, float
     sums = np.abs(got.sum(axis=1) - due.sum(axis=1))
     off = int(np.count_nonzero(sums > predicted.rad.sum(axis=1) + view.classes * 2.0**-52 * np.abs(got).sum(axis=1)))
     text = (
-        f"nearest to the gradient is the reference x {factor:.6g}, off by up to {left:.3g} where the largest element is "
-        f"{scale:.3g}; {alike} of {len(got)} rows are multiples of the reference, {off} have a wrong sum"
+        f"nearest to the gradient is the reference x {factor:.6g}, off by up to {left:.3g} where the largest element "
+        f"is {scale:.3g}; {alike} of {len(got)} rows are multiples of the reference, {off} have a wrong sum"
     )
     return text, [("best_factor", factor), ("residual", left), ("rows_collinear", alike), ("row_sums_wrong", off)]

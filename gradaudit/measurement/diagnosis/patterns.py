@@ -16,8 +16,8 @@ WEIGHTS, MEANS, REDUCTION = "class-weights", "mean-of-means", "reduction-factor"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pattern:
-    """`vector(view)` [rows] multiplies the rows, beside a constant; None where it divides by 0. `order` is how far-fetched
-    it is.
+    """`vector(view)` [rows] multiplies the rows, beside a constant; None where it divides by 0. `order` is how
+    far-fetched it is.
     """
 
     name: str
@@ -155,19 +155,11 @@ Edges = Callable[[int], list[int]]
 def _partitions(view: View) -> list[Pattern]:
     if view.reduction != "mean":
         return []
-    rules: list[tuple[str, Edges]] = []
-    for count in (2, 3, 4, 5, 6, 7, 8):
-        rules.append((f"{count} chunks", lambda n, count=count: _blocks(n, -(-n // count))))  # type: ignore[misc]
-        rules.append((f"{count} nearly equal parts", lambda n, count=count: _split(n, count)))  # type: ignore[misc]
-    for size in (2, 3, 4, 5, 6, 8, 16, 32, 64):
-        rules.append((f"chunks of {size} rows", lambda n, size=size: _blocks(n, size)))  # type: ignore[misc]
-    for first in (1, 2, 3, 4):
-        rules.append(
-            (f"the first {first} row{'s' if first > 1 else ''} and the rest", lambda n, first=first: [0, first, n])
-        )  # type: ignore[misc]
-        rules.append(
-            (f"the last {first} row{'s' if first > 1 else ''} and the rest", lambda n, first=first: [0, n - first, n])
-        )  # type: ignore[misc]
+    rules = [
+        *(rule for count in (2, 3, 4, 5, 6, 7, 8) for rule in (_chunks(count), _parts(count))),
+        *(_sized(size) for size in (2, 3, 4, 5, 6, 8, 16, 32, 64)),
+        *(rule for rows in (1, 2, 3, 4) for rule in _apart(rows)),
+    ]
     axes = _leading_axes(view)
     found = []
     for text, edges in [*rules, *axes]:
@@ -176,12 +168,38 @@ def _partitions(view: View) -> list[Pattern]:
     return found
 
 
-def _leading_axes(view: View) -> list[tuple[str, Edges]]:
+Rule = tuple[str, Edges]
+
+
+def _chunks(count: int) -> Rule:
+    """As torch.chunk does it: all of one size but the last."""
+    return f"{count} chunks", lambda n: _blocks(n, -(-n // count))
+
+
+def _parts(count: int) -> Rule:
+    """As numpy.array_split does it: sizes that differ by 1 at most."""
+    return f"{count} nearly equal parts", lambda n: _split(n, count)
+
+
+def _sized(size: int) -> Rule:
+    return f"chunks of {size} rows", lambda n: _blocks(n, size)
+
+
+def _apart(rows: int) -> tuple[Rule, Rule]:
+    plural = "s" if rows > 1 else ""
+    return (
+        (f"the first {rows} row{plural} and the rest", lambda n: [0, rows, n]),
+        (f"the last {rows} row{plural} and the rest", lambda n: [0, n - rows, n]),
+    )
+
+
+def _leading_axes(view: View) -> list[Rule]:
     """Rows along several axes: a mean for each entry of the first one."""
     outer = view.truth.layout.outer_shape
     if len(outer) < 2:
         return []
-    return [("each entry of the first axis", lambda n, size=int(np.prod(outer[1:])): _blocks(n, size))]  # type: ignore[misc]
+    size = int(np.prod(outer[1:]))
+    return [("each entry of the first axis", lambda n: _blocks(n, size))]
 
 
 def _blocks(rows: int, size: int) -> list[int]:

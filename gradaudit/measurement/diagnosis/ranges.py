@@ -59,8 +59,8 @@ def low_precision(wrong: Sequence[View]) -> tuple[NamedFault, ...]:
         NamedFault(
             "low-precision-inside",
             key_of(view),
-            f"every error is within the tolerance of {explanation.precision} ({explanation.formulation}), and beyond that "
-            f"of the declared precision",
+            f"every error is within the tolerance of {explanation.precision} ({explanation.formulation}), and "
+            f"beyond that of the declared precision",
             "keep sums, row statistics and what passes between steps in float32 or wider, and round once at the end",
             (
                 ("precision", explanation.precision),

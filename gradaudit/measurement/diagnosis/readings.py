@@ -9,7 +9,7 @@ import numpy as np
 
 from gradaudit.measurement.diagnosis.constants import ONE, Constant, Search
 from gradaudit.measurement.diagnosis.leaks import Leak, leaks, predict_leak
-from gradaudit.measurement.diagnosis.models.variation import NotApplicable, Recipe, predict
+from gradaudit.measurement.diagnosis.models.variation import NotApplicableError, Recipe, predict
 from gradaudit.measurement.diagnosis.patterns import Pattern, patterns
 from gradaudit.measurement.diagnosis.prediction import Bounded, Prediction, reference, roundings
 from gradaudit.measurement.diagnosis.scales import Scales, row_scales
@@ -82,7 +82,7 @@ class Evidence:
                 return reference(view, self.row)
             try:
                 return predict(view, recipe)
-            except NotApplicable:
+            except NotApplicableError:
                 return self.predicted(view, ())
 
         key = ("recipe", *(f"{variation.stage}: {variation.name}" for variation in recipe))

@@ -57,7 +57,7 @@ def row_scales(predicted: Bounded, got: np.ndarray, relative: float, absolute: f
     if mid.shape[-1] == 0:
         return Scales(np.full(rows, -np.inf), np.full(rows, np.inf))
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        # |got - c mid| <= |c| rad + absolute: |c| lies between (|got| - absolute) / far and (|got| + absolute) / near.
+        # |got - c mid| <= |c| rad + absolute: |c| is from (|got| - absolute) / far to (|got| + absolute) / near.
         size, near, far = np.abs(got), np.abs(mid) - rad, np.abs(mid) + rad
         least, most = (size - absolute) / np.where(size > absolute, far, near), (size + absolute) / near
         sign = np.where(got * mid < 0.0, -1.0, 1.0)

@@ -32,10 +32,10 @@ def variations(view: View) -> list[Variation]:
                 "whole",
                 f"axis {words}",
                 FAULT,
-                f"softmax runs over ax{plural} {words} instead of {meant}: what adds up to 1 are other elements than those "
-                "of a row",
+                f"softmax runs over ax{plural} {words} instead of {meant}: what adds up to 1 are other elements "
+                "than those of a row",
                 f"pass the axis on: softmax is due over ax{'es' if len(view.whole.axis) > 1 else 'is'} {meant}",
-                lambda v, axes=axes: _over(v, axes),  # type: ignore[misc]
+                lambda v, axes=axes: _over(v, axes),
             )
         )
     return found

@@ -1,6 +1,6 @@
 """Slips in the loss of a row: normalisers of some classes only, detached terms, clamps, logarithms left out."""
 
-# ruff: noqa: ARG005 - each slip takes what its stage is given
+# ruff: noqa: ARG001, ARG005 - each slip takes what its stage is given
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -109,7 +109,8 @@ def _detached() -> list[Variation]:
         loss_slip(
             "Jacobian's diagonal",
             JACOBIAN,
-            "the gradient is p (1 - p) times that of the probabilities: the Jacobian of softmax is taken for its diagonal",
+            "the gradient is p (1 - p) times that of the probabilities: of the Jacobian of softmax only the "
+            "diagonal is used",
             "use p_j (g_j - sum_k p_k g_k), or p - y at once",
             lambda m, z, t, v: (
                 weighted(m, m.logsumexp(z), t) * m.exact(0.0) - picked(m, z * m.stop_gradient(m.complement(z)), t)

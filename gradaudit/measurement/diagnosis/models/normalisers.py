@@ -1,6 +1,6 @@
 """Slips in the normaliser of a loss: some of the classes only, or all of them several times."""
 
-# ruff: noqa: ARG005 - each slip takes what its stage is given
+# ruff: noqa: ARG001, ARG005 - each slip takes what its stage is given
 from __future__ import annotations
 
 import itertools
@@ -88,7 +88,7 @@ def variations() -> list[Variation]:
             loss_slip(
                 f"whole blocks of {size}",
                 "low-precision-inside",
-                f"the normaliser runs over whole blocks of {size} classes: the tail of the row is left out of the sum",
+                f"the normaliser runs over whole blocks of {size} classes: the tail of the row is left out",
                 "add up the tail of the row too",
                 lambda m, z, t, v, size=size: _blocks(m, z, t, size),
             )

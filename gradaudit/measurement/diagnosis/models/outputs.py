@@ -1,6 +1,6 @@
-"""Slips in functions with an output for every class, softmax and log-softmax: outputs, upstream gradients, Jacobians."""
+"""Slips in softmax and log-softmax: outputs, upstream gradients, Jacobians."""
 
-# ruff: noqa: ARG005 - each slip takes what its stage is given
+# ruff: noqa: ARG001, ARG005 - each slip takes what its stage is given
 from __future__ import annotations
 
 import itertools
@@ -172,7 +172,7 @@ def _outputs(view: View) -> list[Variation]:
         entry(
             "masked classes keep an output",
             MASKED,
-            "masked classes are left out of the sum and have an output all the same: probabilities add up to more than 1",
+            "masked classes are left out of the sum and have an output all the same: a row adds up to more than 1",
             "set the outputs of masked classes to their limit: probability 0",
             unmasked,
             everywhere=True,

@@ -1,6 +1,6 @@
-"""The function's other parameters: dropped, doubled, inverted, of the wrong sign; and the terms they weigh, detached."""
+"""The function's other parameters: dropped, doubled, of the wrong sign; and the terms they weigh, detached."""
 
-# ruff: noqa: ARG005 - each slip takes what its stage is given
+# ruff: noqa: ARG001, ARG005 - each slip takes what its stage is given
 from __future__ import annotations
 
 import math

@@ -48,8 +48,8 @@ def on_others(value: float) -> Variation:
         "targets",
         f"{value:g} on the others",
         SMOOTHING,
-        f"the label keeps {1.0 - value:g} and the other classes share {value:g}: neither the number nor the convention "
-        "is what was asked for",
+        f"the label keeps {1.0 - value:g} and the other classes share {value:g}: neither the number nor the "
+        "convention is what was asked for",
         "put 1 - eps + eps / C on the label and eps / C on every other class",
         make,
         rarely=True,
@@ -73,8 +73,8 @@ def _smoothing(view: View) -> list[Variation]:
     """Targets `own` at the label and `other` elsewhere: each convention is a pair of numbers."""
     eps = view.number("label_smoothing", 0.0)
     advice = (
-        f"put 1 - eps + eps / C on the label and eps / C on every other class (eps = {eps:g}, C the number of classes): "
-        "they add up to 1"
+        f"put 1 - eps + eps / C on the label and eps / C on every other class (eps = {eps:g}, C the number of "
+        "classes): they add up to 1"
     )
     found: list[Variation] = []
 
@@ -150,16 +150,11 @@ def _smoothing(view: View) -> list[Variation]:
         "the uniform term has the wrong sign",
         lambda e, c, v: (1 - e - e / c, -e / c),
     )
-    for text, change in (
-        ("eps / 2", lambda e: e / 2),
-        ("2 eps", lambda e: 2 * e),
-        ("eps^2", lambda e: e * e),
-        ("sqrt(eps)", lambda e: e**0.5),
-    ):
+    for text, wrong in (("eps / 2", eps / 2), ("2 eps", 2 * eps), ("eps^2", eps * eps), ("sqrt(eps)", eps**0.5)):
         entry(
             f"smoothing by {text}",
-            f"labels are smoothed by {text} = {change(eps):g} instead of eps = {eps:g}",
-            lambda e, c, v, change=change: (1 - change(e) + change(e) / c, change(e) / c),  # type: ignore[misc]
+            f"labels are smoothed by {text} = {wrong:g} instead of eps = {eps:g}",
+            lambda e, c, v, wrong=wrong: (1 - wrong + wrong / c, wrong / c),  # type: ignore[misc]
         )
     for count in (2, 3, 4, 5, 6, 8, 10, 12, 16):
         entry(

@@ -1,6 +1,6 @@
 """Slips in the targets: labels misaligned, conventions of label smoothing, masses, weights, ignored rows."""
 
-# ruff: noqa: ARG005 - each slip takes what its stage is given
+# ruff: noqa: ARG001, ARG005 - each slip takes what its stage is given
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -113,6 +113,7 @@ def _classes(labels: np.ndarray, view: View, change: Callable[[np.ndarray], np.n
 
 def _mass_of(view: View, labels: np.ndarray, counts: np.ndarray | None = None) -> Mass | None:
     """Hard labels scored as the reference does it, with its own smoothing, weights and denominator."""
+    assert view.raw_labels is not None
     if np.array_equal(labels, view.raw_labels) and counts is None:
         return None
     counted = labels != _nobody(view) if counts is None else counts

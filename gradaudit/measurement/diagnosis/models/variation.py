@@ -20,8 +20,8 @@ V = Variable[Ball]
 M = Tape[Ball]
 
 STAGES = ("logits", "targets", "parameters", "loss", "output", "upstream", "jacobian", "whole")
-"""Where a slip can happen: before softmax, in the targets, in the function's own parameters, in the loss of a row, in the output of a function of classes,
-in the upstream gradient of such a function or its Jacobian, or in what belongs to a row at all."""
+"""Where a slip can happen: before softmax, in the targets, in the function's own parameters, in the loss of a row, in
+the output of a function of classes, in its upstream gradient or Jacobian, or in what belongs to a row at all."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,7 +63,7 @@ Recipe = tuple[Variation, ...]
 """Slips of different stages, in the order of STAGES; empty for the reference."""
 
 
-class NotApplicable(Exception):
+class NotApplicableError(Exception):
     """A variation does not exist for the inputs of an evaluation."""
 
 
@@ -183,13 +183,13 @@ def lifted(m: M, z: V, view: View, changed: Mapping[str, object] = NOTHING) -> R
 
 
 def predict(view: View, recipe: Recipe) -> Prediction:
-    """Output and gradient of the function with the slips of `recipe`; NotApplicable where one does not exist."""
+    """Output and gradient of the function with the slips of `recipe`; NotApplicableError where one does not exist."""
     chosen = stages(recipe)
     with np.errstate(all="ignore"):
         if "whole" in chosen:
             whole: Prediction | None = chosen["whole"].make(view)
             if whole is None:
-                raise NotApplicable
+                raise NotApplicableError
             return whole
         return _elementwise(view, chosen) if view.elementwise else _of_rows(view, chosen)
 
@@ -204,7 +204,7 @@ def _start(view: View, columns: np.ndarray | None, chosen: Mapping[str, Variatio
     make = chosen["logits"].make if "logits" in chosen else reference_logits
     z = make(m, x, view)
     if z is None:
-        raise NotApplicable
+        raise NotApplicableError
     return m, x, z
 
 
@@ -218,7 +218,7 @@ def _elementwise(view: View, chosen: Mapping[str, Variation]) -> Prediction:
         output = None if changed is None else reference_output(m, z, view, changed)
     upstream = chosen["upstream"].make(view) if "upstream" in chosen else view.upstream
     if output is None or upstream is None:
-        raise NotApplicable
+        raise NotApplicableError
     upstream = np.broadcast_to(upstream, view.x.shape)
     g = view.m.exact(upstream if columns is None else upstream[:, columns])
     if "jacobian" in chosen:
@@ -236,7 +236,7 @@ def _of_rows(view: View, chosen: Mapping[str, Variation]) -> Prediction:
     if view.truth.function.takes_targets:
         mass = chosen["targets"].make(view) if "targets" in chosen else reference_mass(view)
         if mass is None:
-            raise NotApplicable
+            raise NotApplicableError
         targets, factor = lifted_mass(m, mass, columns), mass.factor
     changed = chosen["parameters"].make(view) if "parameters" in chosen else NOTHING
     if "loss" in chosen:
@@ -248,7 +248,7 @@ def _of_rows(view: View, chosen: Mapping[str, Variation]) -> Prediction:
     else:
         loss = reference_loss(m, z, targets, view, changed)
     if loss is None:
-        raise NotApplicable
+        raise NotApplicableError
     upstream = view.row_upstream
     if "upstream" in chosen:
         upstream = chosen["upstream"].make(view)
