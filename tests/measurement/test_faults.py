@@ -196,10 +196,17 @@ def test_a_row_beyond_the_range_must_have_been_lost() -> None:
 
 
 def test_rows_within_the_range_are_not_explained() -> None:
-    found = truth("softmax", [[120.0, 0.0], [1.0, 0.0]])
+    found = truth("softmax", [[95.0, 0.0], [80.0, 0.0]])
     assert missing_max_shift.explain(found, one_format("float32"), lost(0)) is not None
     assert missing_max_shift.explain(found, one_format("float32"), lost(0, 1)) is None
     assert missing_max_shift.explain(found, one_format("float32"), NONE) is None
+
+
+def test_a_row_far_below_the_batch_is_lost_to_the_maximum_of_another() -> None:
+    found = truth("softmax", [[80.0, 0.0], [-40.0, -41.0]])
+    diagnosis = missing_max_shift.explain(found, one_format("float32"), lost(1))
+    assert diagnosis is not None
+    assert dict(diagnosis.evidence)["shifted_by"] == "the largest logit of the batch"
 
 
 # --------------------------------------------------------------------------------------------------- both

@@ -8,7 +8,13 @@ from gradaudit.measurement.audited import Audited
 from gradaudit.measurement.diagnosis import naming, partial, ranges
 from gradaudit.measurement.diagnosis.fitted import fitted
 from gradaudit.measurement.diagnosis.readings import Evidence
-from gradaudit.measurement.diagnosis.search import catalogue, double_explanations, holds, single_explanations
+from gradaudit.measurement.diagnosis.search import (
+    Explanation,
+    catalogue,
+    double_explanations,
+    holds,
+    single_explanations,
+)
 from gradaudit.measurement.diagnosis.view import View
 from gradaudit.records.measurement import NamedFault
 from gradaudit.reference.ladder import ToleranceRow
@@ -34,13 +40,14 @@ def concluded(audited: Sequence[Audited], rows: Sequence[ToleranceRow]) -> tuple
         return (*misshapen, *beyond_range)
     open_to_models = [view for view in finite if not ranges.explained(view)]
     row = _row(rows)
-    for tier in _tiers(open_to_models):
-        evidence = Evidence(tier, row)
-        slips = catalogue(evidence.views[0])
-        found = single_explanations(evidence, slips) or fitted(evidence) or double_explanations(evidence, slips)
-        if found:
-            left = [view for view in wrong if view not in tier and not holds(found[0], view, row)]
-            return (*misshapen, *beyond_range, *naming.named_faults(found, evidence, _unexplained(left)))
+    tiers = _tiers(open_to_models)
+    for undetached in (False, True):
+        for tier in tiers:
+            evidence = Evidence(tier, row, undetached=undetached)
+            found = _explained(evidence, pairs=not undetached)
+            if found:
+                left = [view for view in wrong if view not in tier and not holds(found[0], view, row)]
+                return (*misshapen, *beyond_range, *naming.named_faults(found, evidence, _unexplained(left)))
     low = ranges.low_precision(wrong)
     if low:
         return (*misshapen, *beyond_range, *low)
@@ -48,6 +55,13 @@ def concluded(audited: Sequence[Audited], rows: Sequence[ToleranceRow]) -> tuple
     if not numeric:
         return (*misshapen, *beyond_range)
     return (*misshapen, *beyond_range, *partial.undiagnosed(numeric, Evidence(open_to_models, row)))
+
+
+def _explained(evidence: Evidence, *, pairs: bool) -> list[Explanation]:
+    """Explanations with one slip from the lists, with a fitted number, with two slips: whatever comes first."""
+    slips = catalogue(evidence.views[0])
+    found = single_explanations(evidence, slips) or fitted(evidence)
+    return found or (double_explanations(evidence, slips) if pairs else [])
 
 
 def _tiers(views: Sequence[View]) -> list[list[View]]:

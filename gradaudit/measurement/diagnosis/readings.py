@@ -59,7 +59,7 @@ RIGHT = Reading((), None, ONE)
 class Evidence:
     """The evaluations that a fault has to explain, under one arithmetic, and the predictions made for them."""
 
-    def __init__(self, views: Sequence[View], row: ToleranceRow) -> None:
+    def __init__(self, views: Sequence[View], row: ToleranceRow, *, undetached: bool = False) -> None:
         # What fails goes first, and what tells most at the least cost: enough rows and classes, the small before the
         # large.
         self.views = sorted(
@@ -71,6 +71,8 @@ class Evidence:
             ),
         )
         self.row = row
+        # Whether a shift of the logits may have been differentiated: its derivative is 0 but for rounding errors.
+        self.undetached = undetached
         self.search = Search(self.views)
         self.patterns = patterns(self.views[0]) if self.views else []
 
@@ -97,6 +99,8 @@ class Evidence:
         found = []
         for view in self.views:
             predicted = self.predicted(view, recipe).gradient
+            if self.undetached:
+                predicted = with_shift(view, predicted)
             relative, absolute = roundings(view), floor(view)
             got = view.gradient
             silent = (predicted.mid == 0.0).all(axis=1) & (predicted.rad == 0.0).all(axis=1)
@@ -254,6 +258,20 @@ class Evidence:
         return all(
             low <= self.search.value(constant, position) <= high for position, (low, high) in enumerate(intervals)
         )
+
+
+def with_shift(view: View, gradient: Bounded) -> Bounded:
+    """The gradient where a shift by a logit, or by their mean, was not detached.
+
+    The sum of a row's computed gradient, 0 in exact arithmetic, flows back through the shift: an error of
+    sum dg + (h + 1) u sum (|g| + dg), and the rounding of one more addition (docs/numerics.md, "Diagnosis").
+    """
+    a = view.m.arithmetic
+    height = a.height(view.classes) + 1
+    known = np.where(np.isfinite(gradient.rad), gradient.rad, 0.0)
+    size = (np.abs(gradient.mid) + known).sum(axis=1, keepdims=True)
+    back = known.sum(axis=1, keepdims=True) + height * max(a.u_sum, a.u_operation) * size
+    return Bounded(gradient.mid, gradient.rad + back + a.u_operation * (np.abs(gradient.mid) + back))
 
 
 def _agree(intervals: Sequence[Interval]) -> bool:
