@@ -8,7 +8,13 @@ from functools import cached_property
 import numpy as np
 
 from gradaudit.measurement.audited import Audited
-from gradaudit.measurement.diagnosis.models.variation import Mass, NotApplicable, Variation, predict, reference_mass
+from gradaudit.measurement.diagnosis.models.variation import (
+    Mass,
+    NotApplicableError,
+    Variation,
+    predict,
+    reference_mass,
+)
 from gradaudit.measurement.diagnosis.view import View
 from gradaudit.numerics import formats
 from gradaudit.records.inputs import Inputs
@@ -182,7 +188,7 @@ class Scene:
     def _predicted(self, variation: Variation) -> Planted | None:
         try:
             prediction = predict(self.view, (variation,))
-        except NotApplicable:
+        except NotApplicableError:
             return None
         output = prediction.output.mid
         return Planted(output if self.elementwise else self.reduced(output), prediction.gradient.mid)
