@@ -94,8 +94,9 @@ class _Comparison:
 
     def result(self) -> SelfConsistency:
         """What all directions say."""
-        wrong = [each for each in self.directions if each.mismatch.sure]
+        wrong = [each for each in self.directions if each.mismatch.sure and not _may_be_a_kink(each)]
         kinks = [each for each in self.directions if each.jump.sure]
+        doubtful = [each for each in self.directions if each.mismatch.sure and _may_be_a_kink(each)]
         error = max((each.mismatch.error for each in self.directions), default=float("inf"))
         off = max((abs(each.mismatch.value) for each in self.directions), default=float("nan"))
         count = len(self.directions)
@@ -111,11 +112,11 @@ class _Comparison:
             return self._said("kink", self._kink(kinks[0]), relative, off / self.scale)
         if wrong:
             return self._said("wrong", self._wrong(wrong), relative, off / self.scale)
-        if not relative < 1.0:
+        if doubtful or not relative < 1.0:
             statement = (
                 "whether its gradient is that of its value cannot be told: the best difference in "
-                f"{count} directions is uncertain by {error:.2g}, and the derivative is at most {self.scale:.2g} "
-                f"(values in {self.dtype}, noise {self.epsilon:.2g})"
+                f"{count} directions is uncertain by {max(error, off):.2g}, and the derivative is at most "
+                f"{self.scale:.2g} (values in {self.dtype}, noise {self.epsilon:.2g})"
             )
             return self._said("too_noisy", statement, relative, off / self.scale if self.scale else float("nan"))
         statement = (
@@ -285,3 +286,9 @@ class _Comparison:
         largest = float(np.abs(wide).max(initial=0.0))
         off = float(np.nanmax(np.abs(own.astype(np.float64) - wide), initial=0.0))
         return f"; the {own.dtype.name} gradient is within {off / largest:.1g} of it" if largest else ""
+
+
+def _may_be_a_kink(direction: _Direction) -> bool:
+    """Whether a jump of the slope explains the mismatch: a difference across it gives the middle of both slopes."""
+    jump = abs(direction.jump.value) + direction.jump.error
+    return not abs(direction.mismatch.value) - direction.mismatch.error > 0.5 * jump
