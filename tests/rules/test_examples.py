@@ -22,6 +22,9 @@ EXAMPLES = tuple(
     if spec is not None
 )
 
+ALSO = {"CON505": {"BUG401"}}
+"""Errors that an example cannot do without: a result of another shape is that of another reduction."""
+
 Reports = dict[tuple[str, str], CaseReport]
 
 
@@ -52,4 +55,4 @@ def test_an_example_does_what_it_says(reports: Reports, rule: Rule, kind: str) -
     found = {finding.code for finding in report.findings}
     assert (rule.code in found) is (kind == "fires")
     errors = {finding.code for finding in report.findings if finding.severity == "error"}
-    assert errors <= {rule.code}, "an example shows its own fault and no other"
+    assert errors <= {rule.code} | ALSO.get(rule.code, set()), "an example shows its own fault and no other"
