@@ -82,7 +82,9 @@ def _singles(slips: Sequence[Variation]) -> Iterator[Recipe]:
 
 def _pairs(evidence: Evidence, slips: Sequence[Variation]) -> Iterator[Recipe]:
     """Slips of two stages; those of one evaluation that are no slip at all are left out."""
-    common = [slip for slip in slips if not slip.rarely and slip.stage != "whole" and _moves(evidence, (slip,))]
+    # A slip of the backward may show only beside another one: where masses are 1 it is none.
+    usual = [slip for slip in slips if not slip.rarely and slip.stage != "whole"]
+    common = [slip for slip in usual if slip.backward or _moves(evidence, (slip,))]
     for first, second in combinations(common, 2):
         if first.stage == second.stage:
             continue
