@@ -8,15 +8,16 @@ from dataclasses import replace
 
 from gradaudit.backends import claimed
 from gradaudit.measurement import contract, power, second_order
+from gradaudit.measurement.agreement import agreeing
 from gradaudit.measurement.audited import Audited
 from gradaudit.measurement.diagnosis import diagnose
 from gradaudit.measurement.evaluation import measure
 from gradaudit.measurement.self_consistency import audit_self
 from gradaudit.records.case import SELF
-from gradaudit.records.evaluation import Evaluation
+from gradaudit.records.evaluation import Evaluation, EvaluationKey
 from gradaudit.records.inputs import Inputs
 from gradaudit.records.location import Location
-from gradaudit.records.measurement import Breach, Exposure, MeasuredCase, NamedFault, SelfConsistency
+from gradaudit.records.measurement import Breach, Exposure, MeasuredCase, Measurement, NamedFault, SelfConsistency
 from gradaudit.records.subject import Subject
 from gradaudit.reference import admissible
 from gradaudit.reference.truth import Truth
@@ -41,6 +42,7 @@ def concluded(
     exposures: list[Exposure] = []
     consistency: list[SelfConsistency] = []
     definitions: dict[str, Location] = {}
+    remeasured: dict[EvaluationKey, Measurement] = {}
     case = measured.case
     for (name, dtype), entries in evaluations.items():
         subject = next(each for each in case.subjects if each.name == name)
@@ -54,11 +56,14 @@ def concluded(
             consistency += said
             continue
         rows = admissible.rows(case.function, dtype, claimed.profile_of(subject, dtype))
+        entries = agreeing(entries, rows)  # noqa: PLW2901 - the same evaluations, held against one another
+        remeasured |= {each.measurement.key: each.measurement for each in entries if each.measurement is not None}
         faults += diagnose(name, dtype, entries, rows)
         faults += second_order.faults(entries)
         exposures += power.exposures(name, dtype, entries, rows, prove=prove)
     return replace(
         measured,
+        measurements=tuple(remeasured.get(each.key, each) for each in measured.measurements),
         faults=tuple(faults),
         breaches=tuple(breaches),
         exposures=tuple(exposures),
