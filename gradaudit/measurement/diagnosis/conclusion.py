@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from gradaudit.measurement.audited import Audited
 from gradaudit.measurement.diagnosis import naming, partial, ranges
@@ -41,10 +41,10 @@ def concluded(audited: Sequence[Audited], rows: Sequence[ToleranceRow]) -> tuple
     open_to_models = [view for view in finite if not ranges.explained(view)]
     row = _row(rows)
     tiers = _tiers(open_to_models)
-    for undetached in (False, True):
+    for explain, undetached in STEPS:
         for tier in tiers:
             evidence = Evidence(tier, row, undetached=undetached)
-            found = _explained(evidence, pairs=not undetached)
+            found = explain(evidence)
             if found:
                 left = [view for view in wrong if view not in tier and not holds(found[0], view, row)]
                 return (*misshapen, *beyond_range, *naming.named_faults(found, evidence, _unexplained(left)))
@@ -57,11 +57,22 @@ def concluded(audited: Sequence[Audited], rows: Sequence[ToleranceRow]) -> tuple
     return (*misshapen, *beyond_range, *partial.undiagnosed(numeric, Evidence(open_to_models, row)))
 
 
-def _explained(evidence: Evidence, *, pairs: bool) -> list[Explanation]:
-    """Explanations with one slip from the lists, with a fitted number, with two slips: whatever comes first."""
-    slips = catalogue(evidence.views[0])
-    found = single_explanations(evidence, slips) or fitted(evidence)
-    return found or (double_explanations(evidence, slips) if pairs else [])
+def _one_slip(evidence: Evidence) -> list[Explanation]:
+    return single_explanations(evidence, catalogue(evidence.views[0]))
+
+
+def _two_slips(evidence: Evidence) -> list[Explanation]:
+    return double_explanations(evidence, catalogue(evidence.views[0]))
+
+
+STEPS: tuple[tuple[Callable[[Evidence], list[Explanation]], bool], ...] = (
+    (_one_slip, False),
+    (fitted, False),
+    (_two_slips, False),
+    (_one_slip, True),
+    (fitted, True),
+)
+"""What is tried, in order; with true, a shift of the logits may have been differentiated."""
 
 
 def _tiers(views: Sequence[View]) -> list[list[View]]:
@@ -90,7 +101,7 @@ def _views(audited: Sequence[Audited]) -> list[View]:
     for entry in audited:
         if entry.truth is None or entry.measurement is None or entry.inputs.special or entry.inputs.expects_error:
             continue
-        if entry.inputs.logits.size > LARGEST or entry.inputs.reading != "logits":
+        if entry.inputs.logits.size > LARGEST:
             continue
         found.append(View(entry.truth, entry.measurement.profile, entry))
     return found

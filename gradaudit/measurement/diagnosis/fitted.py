@@ -21,7 +21,8 @@ DIGITS = (1, 2, 3, 4, 5, 6)
 
 def fitted(evidence: Evidence) -> list[Explanation]:
     """Explanations with a fitted number; none where no evaluation is wrong enough to fit one."""
-    if not evidence.views or evidence.views[0].elementwise:
+    first = evidence.views[0]
+    if first.elementwise or first.inputs.reading != "logits":
         return []
     slips: list[Variation] = []
     for slip in _candidates(evidence):

@@ -27,7 +27,7 @@ class Leak:
 
 def leaks(view: View) -> list[Leak]:
     """What may leak from rows with such a label."""
-    if not view.truth.function.takes_targets or view.raw_labels is None:
+    if not view.truth.function.takes_targets or view.raw_labels is None or view.inputs.reading != "logits":
         return []
     eps = view.number("label_smoothing", 0.0)
     found = [Leak("p", "p: only the target's term was dropped", lambda m, z, v: m.logsumexp(z))]

@@ -35,6 +35,13 @@ class Shown:
     position: int
     view: View
 
+    def telling(self, constant: Constant) -> Shown:
+        """This evaluation, or another one where a constant is 1 in this."""
+        if self.value(constant) != 1.0:
+            return self
+        others = (Shown(self.search, place, view) for place, view in enumerate(self.search.views))
+        return next((each for each in others if each.value(constant) != 1.0), self)
+
     def value(self, constant: Constant) -> float:
         """What a constant is in this evaluation."""
         return self.search.value(constant, self.position)
@@ -201,6 +208,10 @@ def _factor(reading: Reading, subject: str, found: Explanation, shown: Shown) ->
 
 
 def _named(constant: Constant, text: str, rest: str, found: Explanation, shown: Shown) -> Named:
+    telling = shown.telling(constant)
+    if telling is not shown:
+        rest = f" on {telling.view.name}{rest}"
+    shown = telling
     value = shown.value(constant)
     meaning = meaning_of(Factor(constant, found.loss.right, shown.view))
     number = fraction_text(value)

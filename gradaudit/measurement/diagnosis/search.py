@@ -47,7 +47,9 @@ class Explanation:
 
 
 def catalogue(view: View) -> list[Variation]:
-    """Every slip that exists for the function of a view."""
+    """Every slip that exists for the function of a view; none where a subject is fed something else than logits."""
+    if view.inputs.reading != "logits":
+        return []
     return [
         *logits.variations(view),
         *targets.variations(view),

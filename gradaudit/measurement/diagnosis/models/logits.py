@@ -19,7 +19,7 @@ from gradaudit.measurement.diagnosis.view import View
 
 Make = Callable[[M, V, View], V | None]
 FACTOR, TWICE, WEIGHTS = "logit-transform-factor", "softmax-applied-twice", "class-weights"
-MASKED = "special-values-differ"
+MASKED = "logit-transform-factor"
 
 
 def variations(view: View) -> list[Variation]:

@@ -14,7 +14,7 @@ from gradaudit.numerics.ball import Ball, BallAlgebra
 
 TWICE, PARTITION, CLAMPED = "softmax-applied-twice", "partition-local-normaliser", "clamped-probability"
 JACOBIAN, UPSTREAM, DETACHED = "truncated-jacobian", "upstream-gradient", "detached-path"
-MASKED = "special-values-differ"
+MASKED = "logit-transform-factor"
 
 
 def variations(view: View) -> list[Variation]:
