@@ -52,7 +52,7 @@ def requested(
     settings = _settings(given)
     function = _function(function, parameters)
     subject = live_subject(loss, given, caller)
-    keys, values = _keys(function, given)
+    keys, values = _keys(function, given, subject.backend)
     case = _built(keys, subject.name, caller)
     if values is not None:
         case = dataclasses.replace(case, logits=InlineArray(values), shape=values.shape)
@@ -93,7 +93,9 @@ def _check_names(function: object, parameters: Mapping[str, object]) -> None:
         raise FlagError(f"{key}=: no argument of assert_gradients and no parameter of {function}; {hint}")
 
 
-def _keys(function: Mapping[str, object], given: Mapping[str, Any]) -> tuple[dict[str, object], np.ndarray | None]:
+def _keys(
+    function: Mapping[str, object], given: Mapping[str, Any], backend: str
+) -> tuple[dict[str, object], np.ndarray | None]:
     """The keys of a spec, and the logits where they are values: those need not pass through lists."""
     values = None
     shape = _shape(given.get("logits"), function)
@@ -103,7 +105,8 @@ def _keys(function: Mapping[str, object], given: Mapping[str, Any]) -> tuple[dic
     keys: dict[str, object] = {
         "function": function if len(function) > 1 or "name" not in function else function["name"],
         "logits": {"random": {"shape": list(shape), "scale": SPREAD, "seed": int(given.get("seed", 0))}},
-        "backends": ["numpy"],
+        # Stands for the live callable, which takes its place when the case is built.
+        "subjects": [{backend: "gradaudit.testing:live"}],
     }
     targets = given.get("targets")
     if targets is not None or _takes_targets(function):

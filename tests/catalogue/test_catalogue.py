@@ -31,7 +31,7 @@ MODULES = (
 )
 NAMED_AT_LEAST = 0.95
 
-ADVICE = frozenset({"CAN103", "CAN104", "CAN105", "DIV305"})
+ADVICE = frozenset({"BUG464", "CAN103", "CAN104", "CAN105", "DIV305"})
 """Codes that are no errors, and catch what they name all the same: what is lost is within what rounding can do."""
 
 

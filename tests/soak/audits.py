@@ -62,7 +62,10 @@ def soaked(index: int, seed: int, strata: tuple[Stratum, ...]) -> Outcome:
 
 
 def _errors(case: SoundCase, truth: Truth, result: Evaluation, *, named: bool = True) -> tuple[tuple[str, ...], str]:
-    """The codes of the errors that the rules find, and what the first one says."""
+    """The codes of the errors that the rules find, and what the first one says.
+
+    What a row explains has no fault to search for. Which faults an input could expose is not asked.
+    """
     inputs = case.inputs
     audited = Case(
         name=case.name,
@@ -79,7 +82,7 @@ def _errors(case: SoundCase, truth: Truth, result: Evaluation, *, named: bool = 
     )
     measurement = measure(truth, replace(result, key=case.key), case.profile, "values", case.rows)
     measured = MeasuredCase(audited, (), (measurement,), ())
-    if case.subject is not None and named:
+    if case.subject is not None and named and not measurement.explanation.explains:
         entry = Audited(inputs, truth, replace(result, key=case.key), measurement)
         measured = subjects.concluded(measured, {(case.subject.name, inputs.dtype): [entry]})
     findings, _ = judge(measured, (), ())

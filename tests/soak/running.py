@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
+import torch
+
 from tests.soak.audits import Outcome, soaked
 from tests.soak.strata import strata
 
@@ -20,6 +22,7 @@ REPORT_EVERY = 10.0
 
 def run_part(folder: Path, part: int, parts: int, cases: int, seed: int) -> None:
     """Every `parts`-th case from `part` on, but those whose outcome is there already."""
+    torch.set_num_threads(1)
     every = strata()
     path = folder / f"part-{part}.jsonl"
     done = {outcome.index for outcome in outcomes(folder)}
