@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from gradaudit.numerics import formats
 from gradaudit.records.finding import Finding
 from gradaudit.records.measurement import MeasuredCase, Measurement
+from gradaudit.records.profile import Profile
 from gradaudit.rules.evaluations import groups, has_wrong_values, most_telling, of_subject, shown_by
 from gradaudit.rules.interface import Rule
 from gradaudit.rules.statement import Evidence, about_evaluation, largest_error
@@ -15,15 +16,16 @@ from gradaudit.rules.wording import declared, label, number
 from gradaudit.rules.wrong_mathematics.diagnosed import named
 
 FLUSHED = "subnormals flushed to 0"
-STORED = ("declared", "declared, rows added up")
-"""What the names of precisions begin with in which a row's sum and its logarithm are kept in 16 bits."""
+EVERY_STEP = ("declared", "declared, rows added up")
+"""What the names of precisions begin with in which every operation is rounded to 16 bits, statistics included: one
+rounding an operation, which is what hand-written code in such a dtype is allowed."""
 
 
 def check(measured: MeasuredCase) -> Iterator[Finding]:
     """One finding for each subject and dtype that the fault explains, else for each that a lower precision does.
 
-    It is a warning where a row's sum and logarithm are rounded to 16 bits, as one rounding an operation allows, and
-    where subnormal numbers are lost.
+    It is a warning where a row's sum and logarithm, and nothing else, are rounded to 16 bits inside a function that
+    computes in more, and where subnormal numbers are lost.
     """
     yield from named(RULE, measured)
     for group in groups(measured):
@@ -32,7 +34,7 @@ def check(measured: MeasuredCase) -> Iterator[Finding]:
             continue
         weaker = [each for each in group if each.explanation.explains and each.explanation.weaker]
         severe = [each for each in weaker if each.explanation.precision != FLUSHED]
-        showing = severe or [each for each in group if _stores_statistics(each)] or weaker
+        showing = severe or _statistics_alone(group) or weaker
         if not showing:
             continue
         measurement = most_telling(showing, lambda each: largest_error(each).max_ulp)
@@ -54,18 +56,23 @@ def check(measured: MeasuredCase) -> Iterator[Finding]:
         yield about_evaluation(RULE, measured, measurement.key, message, evidence, severity=severity)
 
 
-def _stores_statistics(measurement: Measurement) -> bool:
-    """Whether no row explains the values that keeps a row's sum and logarithm in more than 16 bits, though sums are
-    claimed to be."""
-    explanation, profile = measurement.explanation, measurement.profile
-    in_storage = f"row statistics in {profile.storage}"
+def _statistics_alone(group: Sequence[Measurement]) -> list[Measurement]:
+    """The evaluations that show a row's sum and logarithm to be kept in 16 bits, where no other one shows that every
+    operation is."""
+    tight = [
+        (each, each.explanation.precision)
+        for each in group
+        if each.explanation.explains and not each.explanation.weaker and not each.explanation.looser
+    ]
+    if any(precision == EVERY_STEP[0] or precision.startswith(EVERY_STEP[1]) for _, precision in tight):
+        return []
+    return [each for each, precision in tight if _keeps_statistics(precision, each.profile)]
+
+
+def _keeps_statistics(precision: str, profile: Profile) -> bool:
     wide = formats.get("float32").precision
     claimed = formats.get(profile.accumulate).precision >= wide > formats.get(profile.storage).precision
-    precision = explanation.precision
-    named_so = precision == STORED[0] or precision.startswith(STORED[1]) or precision.endswith(in_storage)
-    # What a looser formulation explains is told by the rules on cancellation.
-    tight = explanation.explains and not explanation.weaker and not explanation.looser
-    return tight and claimed and named_so
+    return claimed and precision.endswith(f"row statistics in {profile.storage}")
 
 
 def _needed(measurement: Measurement) -> str:
@@ -76,8 +83,8 @@ def _needed(measurement: Measurement) -> str:
         )
     storage = formats.get(measurement.profile.storage)
     return (
-        f"explained only with a row's sum and its logarithm kept in {storage.name}, as one rounding an operation "
-        f"allows: the log-probability of a winning class rounds to 0 from a gap of "
+        f"explained only with a row's sum and its logarithm kept in {storage.name}, beside steps of higher "
+        f"precision: the log-probability of a winning class rounds to 0 from a gap of "
         f"{number(-math.log(storage.unit_roundoff))} on"
     )
 
@@ -93,13 +100,16 @@ RULE = Rule(
         A sum of bfloat16 numbers stops at 256, whatever is added to it; a loss under autocast is float32 by
         name and has the digits of bfloat16; bits that are cut off instead of rounded push every value in one
         direction. The result looks like noise, and unlike noise it does not average out. One rounding to the
-        dtype for each operation is what a framework does by itself: that costs digits, too, and is a warning.
+        dtype for each operation is what a framework does by itself, and is no fault. A function that computes
+        in float32 inside and keeps only a row's sum and its logarithm in 16 bits throws away digits that it
+        had: that is a warning.
     """,
     formula="""
         rows of one formulation at falling precisions, each with its own derived tolerance, are tried in turn:
             rounded once > row statistics in float32 > each operation rounded > sums in 16 bits > all in 16 bits
         fires where the claimed precision fails to explain some element and a lower one explains all (by default one
-        rounding an operation is claimed, with sums in float32); a warning where it takes all that this allows
+        rounding an operation is claimed, with sums in float32); a warning where the statistics of a row alone
+        are kept in 16 bits
         stored statistics: error of log p grows by u_s (1 + log s);   sums in n terms: relative error up to n u_s
     """,
     source='docs/numerics.md, "Signatures of wrong mathematics"',
