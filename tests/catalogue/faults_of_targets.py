@@ -72,7 +72,12 @@ def smoothed_row_adds_up_to_more_than_one(logits, targets):
     return -(labels * F.log_softmax(logits, dim=1)).sum(dim=1).mean()
 
 
-@fault("BUG432", targets={"random": {"kind": "probabilities", "seed": 9}})
+UNEVEN = [[1 + (3 * row + column) % 5 for column in range(11)] for row in range(7)]
+TWICE = [[2 * entry / sum(entries) for entry in entries] for entries in UNEVEN]
+"""Targets whose rows add up to 2."""
+
+
+@fault("BUG432", targets=TWICE)
 def backward_takes_the_mass_for_one(logits, targets):
     """The forward weighs any targets, the backward is p - t."""
     loss = -(targets * F.log_softmax(logits.detach(), dim=1)).sum(dim=1).mean()
