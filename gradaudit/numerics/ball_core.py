@@ -62,10 +62,10 @@ class Ball:
         return self._rad
 
     def __add__(self, other: Self) -> Self:
-        return self.algebra.rounded(self.mid + other.mid, self.rad + other.rad)  # type: ignore[return-value]
+        return self.algebra.added(self, other)  # type: ignore[return-value]
 
     def __sub__(self, other: Self) -> Self:
-        return self.algebra.rounded(self.mid - other.mid, self.rad + other.rad)  # type: ignore[return-value]
+        return self.algebra.subtracted(self, other)  # type: ignore[return-value]
 
     def __mul__(self, other: Self) -> Self:
         radius = self.row_radius
@@ -104,6 +104,14 @@ class BallCore(ABC):
     def ball(self, mid: np.ndarray, rad: Radius = 0.0) -> Ball:
         """A ball as it is, without a rounding."""
         return Ball(self, mid, rad)
+
+    def added(self, a: Ball, b: Ball) -> Ball:
+        """a + b."""
+        return self.rounded(a.mid + b.mid, a.rad + b.rad)
+
+    def subtracted(self, a: Ball, b: Ball) -> Ball:
+        """a - b."""
+        return self.rounded(a.mid - b.mid, a.rad + b.rad)
 
     def rounded(self, mid: np.ndarray, rad: Radius, *, underflows: bool = False) -> Ball:
         """The result of one stored operation: `rad` from its operands, and its own rounding on top."""

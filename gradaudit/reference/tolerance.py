@@ -45,10 +45,10 @@ class Allowance:
 class Tolerance:
     """Tolerances of one set of inputs under one row."""
 
-    def __init__(self, truth: Truth, row: ToleranceRow) -> None:
+    def __init__(self, truth: Truth, row: ToleranceRow, formulated: type[Formulated] = Formulated) -> None:
         self.truth = truth
         self.row = row
-        self.m = _algebra(truth, row)
+        self.m = _algebra(truth, row, formulated)
         self._lift = Lift(self.m, truth.parameters, self._denominator(), truth.elementwise)
 
     def block(self, truth: BlockTruth) -> BlockTolerance:
@@ -124,8 +124,8 @@ class Tolerance:
         return Allowance(values, radius)
 
 
-def _algebra(truth: Truth, row: ToleranceRow) -> BallAlgebra:
+def _algebra(truth: Truth, row: ToleranceRow, formulated: type[Formulated]) -> BallAlgebra:
     arithmetic = arithmetics.of_profile(row.profile)
     if row.primitives is None:
         return BallAlgebra(arithmetic)
-    return Formulated(arithmetic, row.primitives, truth.denominator.value, truth.layout.rows)
+    return formulated(arithmetic, row.primitives, truth.denominator.value, truth.layout.rows)
