@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from tests.measurement.faulty import Loss, diagnosed, likelihoods, one_hot, softmax
+from tests.measurement.faulty import SHAPES, Loss, diagnosed, likelihoods, one_hot, softmax
 
 WEIGHT = (0.71, 1.93, 0.38, 1.27, 2.41, 0.55, 1.09, 0.83, 1.61, 0.47, 2.03)
 
@@ -212,3 +212,33 @@ def test_one_element_off_is_no_fault_of_a_class() -> None:
         return likelihoods(z, y).sum() / len(y), gradient
 
     assert {named.fault for named in diagnosed(loss)} == {"undiagnosed"}
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("softmax", {"temperature": 2.0}),
+        ("softmax", {"masked_classes": (0,)}),
+        ("log_softmax", {"logit_scale": 0.5}),
+        ("logsumexp", {}),
+        ("softcap", {"cap": 3.0}),
+        ("cross_entropy", {"reduction": "none", "label_smoothing": 0.1}),
+        ("cross_entropy", {"weight": WEIGHT, "label_smoothing": 0.1}),
+        ("cross_entropy", {"softcap": 3.0, "z_loss": 0.01, "entropy_regularization": 0.1}),
+        ("cross_entropy", {"logit_adjustment": WEIGHT, "reduction": "sum"}),
+        ("focal", {"alpha": WEIGHT}),
+        ("poly", {}),
+        ("z_loss", {"label_smoothing": 0.1}),
+        ("margin", {"scale": 4.0}),
+    ],
+)
+def test_noise_is_left_undiagnosed(name: str, parameters: dict[str, object]) -> None:
+    def loss(z: np.ndarray, y: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        draws = np.random.default_rng(z.size)
+        elementwise = name in {"softmax", "log_softmax", "softcap"}
+        scalar = name != "logsumexp" and not elementwise and parameters.get("reduction") != "none"
+        shape = z.shape if elementwise else () if scalar else (len(z),)
+        return draws.normal(size=shape), draws.normal(size=z.shape)
+
+    shapes = [shape for shape in SHAPES if shape.classes == 11 and not (name == "margin" and shape.gap)]
+    assert {named.fault for named in diagnosed(loss, name, shapes=shapes, **parameters)} == {"undiagnosed"}

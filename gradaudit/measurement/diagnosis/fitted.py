@@ -33,10 +33,11 @@ def fitted(evidence: Evidence) -> list[Explanation]:
 
 def _candidates(evidence: Evidence) -> Iterator[Variation]:
     wrong = [view for view in evidence.views if not view.gradient_right]
+    if wrong:
+        for value in _rounded(_scale(wrong[0])):
+            yield scaled_by(value)
     if wrong and wrong[0].block.labels is not None:
         view = wrong[0]
-        for value in _rounded(_scale(view)):
-            yield scaled_by(value)
         for first, second in _masses(view):
             for value in _rounded(second * view.truth.layout.active_classes):
                 yield smoothing.unasked(value)
@@ -44,6 +45,8 @@ def _candidates(evidence: Evidence) -> Iterator[Variation]:
                 yield smoothing.on_others(value)
             for own, other in zip(_rounded(first), _rounded(second), strict=False):
                 yield smoothing.of_masses(own, other)
+    if not evidence.views[0].truth.function.takes_targets:
+        return
     for view in (view for view in evidence.views if not view.output_right):
         for level in _levels(view):
             for value in _rounded(level):
@@ -58,12 +61,11 @@ def _rounded(value: float) -> list[float]:
 
 def _scale(view: View) -> float:
     """k where the gradients off the label are c_i exp(k x_ij): the slope of their logarithms within each row."""
-    labels = view.block.labels
-    assert labels is not None
     with np.errstate(divide="ignore", invalid="ignore"):
         logarithm = np.log(np.abs(view.gradient))
     off = np.ones(view.x.shape, dtype=bool)
-    np.put_along_axis(off, labels[:, None], False, axis=-1)
+    if view.block.labels is not None:
+        np.put_along_axis(off, view.block.labels[:, None], False, axis=-1)
     # The largest element of a row may be a label that is read wrongly.
     np.put_along_axis(off, np.argmax(np.abs(view.gradient), axis=1)[:, None], False, axis=-1)
     off &= np.isfinite(logarithm) & view.counted[:, None]

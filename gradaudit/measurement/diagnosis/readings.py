@@ -84,7 +84,8 @@ class Evidence:
                 return reference(view, self.row)
             try:
                 return predict(view, recipe)
-            except NotApplicableError:
+            except (NotApplicableError, ValueError, IndexError):
+                # A slip that does not fit the shapes of a function does not exist for it.
                 return self.predicted(view, ())
 
         key = ("recipe", *(f"{variation.stage}: {variation.name}" for variation in recipe))
@@ -99,6 +100,9 @@ class Evidence:
         found = []
         for view in self.views:
             predicted = self.predicted(view, recipe).gradient
+            if recipe and view is self.views[0] and not np.isfinite(predicted.rad).all():
+                # What is not known explains nothing where the subject is wrong first.
+                return None
             if self.undetached:
                 predicted = with_shift(view, predicted)
             relative, absolute = roundings(view), floor(view)
@@ -205,6 +209,8 @@ class Evidence:
             if vector is None:
                 return None
             predicted = self.predicted(view, recipe).output
+            if recipe and position == 0 and not np.isfinite(predicted.rad).all():
+                return None
             if view.elementwise:
                 rows = view.loss.shape[0]
                 part = Bounded(predicted.mid[:rows], predicted.rad[:rows])

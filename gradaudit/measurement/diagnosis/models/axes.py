@@ -20,7 +20,8 @@ FAULT = "wrong-axis"
 
 def variations(view: View) -> list[Variation]:
     """One for every other set of axes; named by their positions, so that they mean the same for every probe."""
-    if view.active is not None:
+    per_class = any(isinstance(value, tuple) and len(value) == view.classes for value in view.parameters.values())
+    if view.active is not None or per_class or view.function not in ("softmax", "log_softmax", "cross_entropy"):
         return []
     found = []
     for axes in _others(len(view.whole.shape), view.whole.axis):
