@@ -124,7 +124,7 @@ class Evidence:
         if fits is None:
             return []
         scales = [each for each, _ in fits]
-        readings = self._constants(recipe, None, [each.common() for each in scales])
+        readings = self._constants(recipe, None, [each.shared() for each in scales])
         if not readings or all(reading.constant is None for reading in readings):
             for pattern in self.patterns if len(recipe) < 2 else []:
                 readings += self._constants(recipe, pattern, self._beside(pattern, scales))
@@ -140,13 +140,13 @@ class Evidence:
         """Whether factors of the rows may mean something: all alike, or by a pattern; and not 0 for all of them."""
         if not view.gradient.any():
             return not bool(np.any(np.abs(predicted.mid) > predicted.rad))
-        low, high = scales.common()
+        low, high = scales.shared()
         if low <= high:
             return True
         for pattern in self.patterns if len(recipe) < 2 else []:
             vector = pattern.vector(view)
             if vector is not None:
-                low, high = scales.over(vector).common()
+                low, high = scales.over(vector).shared()
                 if low <= high:
                     return True
         return False
@@ -155,7 +155,7 @@ class Evidence:
         intervals: list[Interval] = []
         for view, each in zip(self.views, scales, strict=True):
             vector = pattern.vector(view)
-            intervals.append((np.inf, -np.inf) if vector is None else each.over(vector).common())
+            intervals.append((np.inf, -np.inf) if vector is None else each.over(vector).shared())
             if intervals[-1][0] > intervals[-1][1]:
                 break
         return intervals + [FREE] * (len(self.views) - len(intervals))
@@ -183,7 +183,7 @@ class Evidence:
                 if predicted is None:
                     break
                 part = Bounded(predicted.gradient.mid[rows], predicted.gradient.rad[rows])
-                intervals.append(row_scales(part, view.gradient[rows], roundings(view), floor(view)).common())
+                intervals.append(row_scales(part, view.gradient[rows], roundings(view), floor(view)).shared())
                 if intervals[-1][0] > intervals[-1][1]:
                     break
             else:
@@ -214,7 +214,7 @@ class Evidence:
             if view.elementwise:
                 rows = view.loss.shape[0]
                 part = Bounded(predicted.mid[:rows], predicted.rad[:rows])
-                interval = row_scales(part, view.loss, roundings(view), floor(view)).common()
+                interval = row_scales(part, view.loss, roundings(view), floor(view)).shared()
             else:
                 losses = Bounded(predicted.mid * vector[:, None], predicted.rad * np.abs(vector[:, None]))
                 if leak is not None:
@@ -295,7 +295,7 @@ def _loss_interval(view: View, losses: Bounded) -> Interval:
     """Factors by which row losses [rows, 1] explain a returned loss, reduced or not."""
     assert view.loss is not None
     if not view.truth.reduced:
-        return row_scales(losses, view.loss, roundings(view), floor(view)).common()
+        return row_scales(losses, view.loss, roundings(view), floor(view)).shared()
     a, den = view.m.arithmetic, view.truth.denominator.value
     if den == 0.0:
         return FREE
@@ -303,4 +303,4 @@ def _loss_interval(view: View, losses: Bounded) -> Interval:
     rad = float(losses.rad.sum())
     rad += a.height(view.rows) * a.u_reduction * (size + rad)
     whole = Bounded(np.array([[float(losses.mid.sum()) / den]]), np.array([[rad / den]]))
-    return row_scales(whole, view.loss.reshape(1, 1), roundings(view), floor(view)).common()
+    return row_scales(whole, view.loss.reshape(1, 1), roundings(view), floor(view)).shared()

@@ -26,7 +26,7 @@ class Scales:
         """Rows that any factor explains."""
         return np.isinf(self.low) & np.isinf(self.high)
 
-    def common(self) -> tuple[float, float]:
+    def shared(self) -> tuple[float, float]:
         """The interval of one factor for all rows."""
         if self.low.size == 0:
             return -np.inf, np.inf
