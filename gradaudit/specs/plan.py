@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class PlannedInputs:
     """One set of inputs of a case, and every evaluation that is made of it.
 
-    `probe` names the probe, or is None for the case's own inputs; `reading` is what the subjects among `keys` are fed.
+    `probe` names the probe, or is None for the case's own inputs; `reading` is what the subjects of `keys` are fed.
     """
 
     case: Case
