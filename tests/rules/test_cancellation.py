@@ -1,7 +1,12 @@
 import math
+from dataclasses import replace
 
 import pytest
 
+from gradaudit.records.measurement import Measurement
+from gradaudit.records.profile import Profile
+from gradaudit.reference.admissible import ROUNDED_ONCE, ROW_SUMS, STATISTICS
+from gradaudit.reference.ladder import DECLARED
 from gradaudit.rules.cancellation.common_offset_cancels import RULE as CAN104
 from gradaudit.rules.cancellation.lossy_formulation import RULE as CAN105
 from gradaudit.rules.cancellation.row_sum_residual import RULE as CAN102
@@ -17,10 +22,13 @@ from tests.rules.records import (
     key,
     measurement,
     quantity,
+    subject,
     sums,
     upstream,
 )
 
+LOSSES = case("cross_entropy", subjects=(subject(),), probes=("ordinary", "equal"))
+OF_SUBJECT = {"subject": "losses.py:f", "backend": "torch", "formulation": "custom"}
 ALWAYS = "the outputs of a row always add up to 1"
 
 
@@ -170,3 +178,32 @@ class TestLooserFormulations:
     def test_a_named_fault_is_not_repeated_as_lossy(self) -> None:
         named = measurement(explanation=self.lossy, diagnoses=(diagnosis("unfused-logarithm"),))
         assert found(CAN105, named) == []
+
+
+class TestStatisticsInSixteenBits:
+    @staticmethod
+    def stored(precision: str, **where: object) -> Measurement:
+        held_to = Profile("float16", "float32", "float16", "float16")
+        place = key(**OF_SUBJECT, dtype="float16", **where)
+        return measurement(key=place, profile=held_to, explanation=explanation(precision=precision))
+
+    def test_statistics_in_sixteen_bits_are_a_warning(self) -> None:
+        (finding,) = found(CAN105, self.stored(f"{ROUNDED_ONCE}, {STATISTICS} in float16"), of=LOSSES)
+        assert finding.severity == "warning"
+        assert "a row's sum and its logarithm kept in float16, beside steps of higher precision" in finding.message
+        assert "from a gap of 7.625 on" in finding.message
+
+    @pytest.mark.parametrize("precision", [ROUNDED_ONCE, f"{DECLARED}, {STATISTICS} in float32"])
+    def test_silent_where_they_are_kept_in_more(self, precision: str) -> None:
+        assert found(CAN105, self.stored(precision), of=LOSSES) == []
+
+    @pytest.mark.parametrize("precision", [DECLARED, f"{DECLARED}, {ROW_SUMS} in float32"])
+    def test_silent_where_every_operation_is_rounded(self, precision: str) -> None:
+        statistics = self.stored(f"{ROUNDED_ONCE}, {STATISTICS} in float16")
+        assert found(CAN105, self.stored(precision), of=LOSSES) == []
+        assert found(CAN105, statistics, self.stored(precision, probe="equal"), of=LOSSES) == []
+
+    def test_silent_where_they_are_claimed(self) -> None:
+        statistics = self.stored(f"{ROUNDED_ONCE}, {STATISTICS} in float16")
+        claimed = replace(statistics, profile=Profile("float16", "float16", "float16", "float16"))
+        assert found(CAN105, claimed, of=LOSSES) == []

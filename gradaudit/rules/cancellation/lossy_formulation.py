@@ -2,38 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 
+from gradaudit.numerics import formats
 from gradaudit.records.finding import Finding
 from gradaudit.records.measurement import MeasuredCase, Measurement
+from gradaudit.records.profile import Profile
 from gradaudit.rules.evaluations import groups, has_wrong_values, most_telling, shown_by
 from gradaudit.rules.interface import Rule
 from gradaudit.rules.statement import Evidence, about_evaluation, largest_error
 from gradaudit.rules.wording import label, number
 
 
+EVERY_STEP = ("declared", "declared, rows added up")
+"""What the names of precisions begin with in which every operation is rounded to 16 bits, a row's statistics included:
+hand-written code in such a dtype has no other."""
+
+
 def check(measured: MeasuredCase) -> Iterator[Finding]:
-    """One finding for the evaluations of a setting that only a looser row explains, unless a fault is named."""
+    """One finding for the evaluations of a setting that only a looser row explains, unless a fault is named; else one
+    for those of a user's function that keeps a row's sum and logarithm in 16 bits beside steps of more."""
     for group in groups(measured):
-        showing = [each for each in group if _is_lossy(each)]
-        if not showing or has_wrong_values(measured, group[0].key):
+        if has_wrong_values(measured, group[0].key):
+            continue
+        lossy = [each for each in group if _is_lossy(each)]
+        showing = lossy or _statistics_alone(group)
+        if not showing:
             continue
         measurement = most_telling(showing, lambda each: largest_error(each).max_ulp)
         explanation = measurement.explanation
         quantity = largest_error(measurement)
-        message = (
-            f"{label(measurement.key)}: digits lost by the formulation: the {quantity.name} is off by up to "
-            f"{number(quantity.max_ulp)} ULP, {number(quantity.max_abs_error)} in absolute terms, which the shifted "
-            f"formulation does not explain and '{explanation.formulation}' does"
-            f"{shown_by(showing, group, measurement)}"
-        )
+        loss = f"off by up to {number(quantity.max_ulp)} ULP, {number(quantity.max_abs_error)} in absolute terms"
+        if lossy:
+            statement = (
+                f"digits lost by the formulation: the {quantity.name} is {loss}, which the shifted formulation does "
+                f"not explain and '{explanation.formulation}' does"
+            )
+        else:
+            statement = _statistics_lost(measurement.profile, quantity.name, loss)
+        message = f"{label(measurement.key)}: {statement}{shown_by(showing, group, measurement)}"
         evidence: Evidence = {
             "formulation_needed": explanation.formulation,
+            "precision_needed": explanation.precision,
             "quantity": quantity.name,
             "max_ulp": quantity.max_ulp,
             "max_abs_error": quantity.max_abs_error,
         }
         yield about_evaluation(RULE, measured, measurement.key, message, evidence)
+
+
+def _statistics_lost(profile: Profile, quantity: str, loss: str) -> str:
+    storage = formats.get(profile.storage)
+    return (
+        f"digits lost by storing: the {quantity} is {loss}, which is explained only with a row's sum and its "
+        f"logarithm kept in {storage.name}, beside steps of higher precision: the log-probability of a winning class "
+        f"rounds to 0 from a gap of {number(-math.log(storage.unit_roundoff))} on"
+    )
+
+
+def _statistics_alone(group: Sequence[Measurement]) -> list[Measurement]:
+    """The evaluations that show a row's sum and logarithm to be kept in 16 bits, where no other one shows that every
+    operation is."""
+    tight = [
+        (each, each.explanation.precision)
+        for each in group
+        if each.explanation.explains and not each.explanation.weaker and not each.explanation.looser
+    ]
+    if any(precision == EVERY_STEP[0] or precision.startswith(EVERY_STEP[1]) for _, precision in tight):
+        return []
+    return [each for each, precision in tight if _keeps_statistics(precision, each.profile)]
+
+
+def _keeps_statistics(precision: str, profile: Profile) -> bool:
+    wide = formats.get("float32").precision
+    claimed = formats.get(profile.accumulate).precision >= wide > formats.get(profile.storage).precision
+    return claimed and precision.endswith(f"row statistics in {profile.storage}")
 
 
 def _is_lossy(measurement: Measurement) -> bool:
@@ -57,7 +101,8 @@ RULE = Rule(
         rows are tried tightest first, and one row must explain every element of the evaluation
         log(softmax(x))_j: relative error of p_j, with u_s once p_j was stored, + eta/p_j if it is subnormal
         shifted:           u t_j + sigma + u |log p_j|
-        fires where the shifted row fails to explain some element and a looser one explains all
+        fires where the shifted row fails to explain some element and a looser one explains all, and where only a
+        row's statistics in 16 bits explain a user's function: error of log p grows by u_s (1 + log s)
     """,
     source="docs/numerics.md, sections 8b (admissible formulations) and 8c (their rows)",
     fires="""

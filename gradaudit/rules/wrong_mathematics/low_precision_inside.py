@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from gradaudit.numerics import formats
 from gradaudit.records.finding import Finding
-from gradaudit.records.measurement import MeasuredCase, Measurement
-from gradaudit.records.profile import Profile
+from gradaudit.records.measurement import MeasuredCase
 from gradaudit.rules.evaluations import groups, has_wrong_values, most_telling, of_subject, shown_by
 from gradaudit.rules.interface import Rule
 from gradaudit.rules.statement import Evidence, about_evaluation, largest_error
@@ -16,16 +13,13 @@ from gradaudit.rules.wording import declared, label, number
 from gradaudit.rules.wrong_mathematics.diagnosed import named
 
 FLUSHED = "subnormals flushed to 0"
-EVERY_STEP = ("declared", "declared, rows added up")
-"""What the names of precisions begin with in which every operation is rounded to 16 bits, statistics included: one
-rounding an operation, which is what hand-written code in such a dtype is allowed."""
 
 
 def check(measured: MeasuredCase) -> Iterator[Finding]:
     """One finding for each subject and dtype that the fault explains, else for each that a lower precision does.
 
-    It is a warning where a row's sum and logarithm, and nothing else, are rounded to 16 bits inside a function that
-    computes in more, and where subnormal numbers are lost.
+    It is a warning where no more than subnormal numbers are lost. What one rounding an operation costs is no fault;
+    CAN105 tells it.
     """
     yield from named(RULE, measured)
     for group in groups(measured):
@@ -34,13 +28,15 @@ def check(measured: MeasuredCase) -> Iterator[Finding]:
             continue
         weaker = [each for each in group if each.explanation.explains and each.explanation.weaker]
         severe = [each for each in weaker if each.explanation.precision != FLUSHED]
-        showing = severe or _statistics_alone(group) or weaker
+        showing = severe or weaker
         if not showing:
             continue
         measurement = most_telling(showing, lambda each: largest_error(each).max_ulp)
         quantity = largest_error(measurement)
         message = (
-            f"{label(measurement.key)}: {_needed(measurement)}; the {quantity.name} is off by up to "
+            f"{label(measurement.key)}: explained only by a lower precision than claimed: "
+            f"{measurement.explanation.precision} (claimed: {declared(measurement.profile)}); the {quantity.name} is "
+            f"off by up to "
             f"{number(quantity.max_ulp)} ULP, {number(quantity.max_abs_error)} in absolute terms"
             f"{shown_by(showing, group, measurement)}"
         )
@@ -56,39 +52,6 @@ def check(measured: MeasuredCase) -> Iterator[Finding]:
         yield about_evaluation(RULE, measured, measurement.key, message, evidence, severity=severity)
 
 
-def _statistics_alone(group: Sequence[Measurement]) -> list[Measurement]:
-    """The evaluations that show a row's sum and logarithm to be kept in 16 bits, where no other one shows that every
-    operation is."""
-    tight = [
-        (each, each.explanation.precision)
-        for each in group
-        if each.explanation.explains and not each.explanation.weaker and not each.explanation.looser
-    ]
-    if any(precision == EVERY_STEP[0] or precision.startswith(EVERY_STEP[1]) for _, precision in tight):
-        return []
-    return [each for each, precision in tight if _keeps_statistics(precision, each.profile)]
-
-
-def _keeps_statistics(precision: str, profile: Profile) -> bool:
-    wide = formats.get("float32").precision
-    claimed = formats.get(profile.accumulate).precision >= wide > formats.get(profile.storage).precision
-    return claimed and precision.endswith(f"row statistics in {profile.storage}")
-
-
-def _needed(measurement: Measurement) -> str:
-    if measurement.explanation.weaker:
-        return (
-            f"explained only by a lower precision than claimed: {measurement.explanation.precision} "
-            f"(claimed: {declared(measurement.profile)})"
-        )
-    storage = formats.get(measurement.profile.storage)
-    return (
-        f"explained only with a row's sum and its logarithm kept in {storage.name}, beside steps of higher "
-        f"precision: the log-probability of a winning class rounds to 0 from a gap of "
-        f"{number(-math.log(storage.unit_roundoff))} on"
-    )
-
-
 RULE = Rule(
     code="BUG464",
     name="low-precision-inside",
@@ -100,16 +63,13 @@ RULE = Rule(
         A sum of bfloat16 numbers stops at 256, whatever is added to it; a loss under autocast is float32 by
         name and has the digits of bfloat16; bits that are cut off instead of rounded push every value in one
         direction. The result looks like noise, and unlike noise it does not average out. One rounding to the
-        dtype for each operation is what a framework does by itself, and is no fault. A function that computes
-        in float32 inside and keeps only a row's sum and its logarithm in 16 bits throws away digits that it
-        had: that is a warning.
+        dtype for each operation is what a framework does by itself, and is no fault.
     """,
     formula="""
         rows of one formulation at falling precisions, each with its own derived tolerance, are tried in turn:
             rounded once > row statistics in float32 > each operation rounded > sums in 16 bits > all in 16 bits
         fires where the claimed precision fails to explain some element and a lower one explains all (by default one
-        rounding an operation is claimed, with sums in float32); a warning where the statistics of a row alone
-        are kept in 16 bits
+        rounding an operation is claimed, with sums in float32)
         stored statistics: error of log p grows by u_s (1 + log s);   sums in n terms: relative error up to n u_s
     """,
     source='docs/numerics.md, "Signatures of wrong mathematics"',
