@@ -301,6 +301,7 @@ def _judged(case: Case, known: _Measured, settings: Settings) -> CaseReport:
         measured.breaches,
         measured.exposures,
         measured.self_consistency,
+        measured.second_order,
     )
 
 

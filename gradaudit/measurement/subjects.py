@@ -17,7 +17,15 @@ from gradaudit.records.case import SELF
 from gradaudit.records.evaluation import Evaluation, EvaluationKey
 from gradaudit.records.inputs import Inputs
 from gradaudit.records.location import Location
-from gradaudit.records.measurement import Breach, Exposure, MeasuredCase, Measurement, NamedFault, SelfConsistency
+from gradaudit.records.measurement import (
+    Breach,
+    Exposure,
+    MeasuredCase,
+    Measurement,
+    NamedFault,
+    SecondOrder,
+    SelfConsistency,
+)
 from gradaudit.records.subject import Subject
 from gradaudit.reference import admissible
 from gradaudit.reference.truth import Truth
@@ -41,6 +49,7 @@ def concluded(
     breaches: list[Breach] = []
     exposures: list[Exposure] = []
     consistency: list[SelfConsistency] = []
+    second: list[SecondOrder] = []
     definitions: dict[str, Location] = {}
     remeasured: dict[EvaluationKey, Measurement] = {}
     case = measured.case
@@ -59,7 +68,9 @@ def concluded(
         entries = agreeing(entries, rows)  # noqa: PLW2901 - the same evaluations, held against one another
         remeasured |= {each.measurement.key: each.measurement for each in entries if each.measurement is not None}
         faults += diagnose(name, dtype, entries, rows)
-        faults += second_order.faults(entries)
+        cut, said_of = second_order.judged(entries, rows)
+        faults += cut
+        second += said_of
         exposures += power.exposures(name, dtype, entries, rows, prove=prove)
     return replace(
         measured,
@@ -69,6 +80,7 @@ def concluded(
         exposures=tuple(exposures),
         self_consistency=tuple(consistency),
         definitions=tuple(definitions.items()),
+        second_order=tuple(second),
     )
 
 

@@ -177,6 +177,30 @@ class SelfConsistency:
 
 
 @dataclass(frozen=True, slots=True)
+class SecondOrder:
+    """What is said of one further derivative of a subject (`derivatives: 2`).
+
+    `derivative` is "second order" (the product of the Hessian with a random direction) or "gradient of the targets".
+    `verdict` is "agrees", "wrong", "cut" (0 or without a graph where it is not 0), "undecided" (the tolerance is as
+    large as every element), "refused" or "not_judged" (the first order is wrong); `statement` says so in one line.
+    `beyond` of `elements` are wrong and `decided` have a tolerance below their exact value, under
+    `formulation_needed` (None where nothing was compared). `factor` times the exact values is what was returned, if
+    one number is.
+    """
+
+    key: EvaluationKey
+    derivative: str
+    verdict: str
+    statement: str
+    elements: int
+    decided: int
+    beyond: int
+    max_error_over_tolerance: float
+    formulation_needed: str | None
+    factor: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Exposure:
     """Which fault classes the inputs of a subject at one dtype could expose, by planting each of them.
 
@@ -262,3 +286,4 @@ class MeasuredCase:
     exposures: tuple[Exposure, ...] = ()
     self_consistency: tuple[SelfConsistency, ...] = ()
     definitions: tuple[tuple[str, Location], ...] = ()
+    second_order: tuple[SecondOrder, ...] = ()

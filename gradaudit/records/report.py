@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from gradaudit.records.case import Case, Expectation
 from gradaudit.records.evaluation import BackendState, EvaluationFailure
 from gradaudit.records.finding import Finding, RuleSummary
-from gradaudit.records.measurement import Breach, Exposure, InputFacts, Measurement, NamedFault, SelfConsistency
+from gradaudit.records.measurement import (
+    Breach,
+    Exposure,
+    InputFacts,
+    Measurement,
+    NamedFault,
+    SecondOrder,
+    SelfConsistency,
+)
 
 SCHEMA_VERSION = 1
 
@@ -38,6 +46,7 @@ class CaseReport:
     breaches: tuple[Breach, ...] = ()
     exposures: tuple[Exposure, ...] = ()
     self_consistency: tuple[SelfConsistency, ...] = ()
+    second_order: tuple[SecondOrder, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

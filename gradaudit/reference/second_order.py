@@ -13,7 +13,6 @@ import numpy as np
 
 from gradaudit.functions.interface import Formula
 from gradaudit.functions.rows import Rows
-
 from gradaudit.numerics.arithmetic import FLOAT64
 from gradaudit.numerics.ball import Ball, BallAlgebra
 from gradaudit.reference.block import Block

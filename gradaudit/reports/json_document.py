@@ -111,6 +111,7 @@ def _case(report: CaseReport) -> Document:
             {**_fields(said, leave_out=("key", "dtype")), "computed_in": said.dtype, **_fields(said.key)}
             for said in report.self_consistency
         ],
+        "second_order": [{**_fields(said, leave_out=("key",)), **_fields(said.key)} for said in report.second_order],
         "verdicts": [_fields(verdict) for verdict in verdicts(report)],
         "findings": [_fields(finding) for finding in report.findings],
         "missing_expectations": [_fields(missing) for missing in report.missing],

@@ -125,6 +125,7 @@ def _case() -> Schema:
             "breaches": _list(_object({**_place(), "fault": STRING, "statement": STRING, "evidence": SCALARS})),
             "exposures": _list(_exposure()),
             "self_consistency": _list(_self_consistency()),
+            "second_order": _list(_second_order()),
             "verdicts": _list(_object({"text": STRING, "sound": BOOLEAN})),
             "findings": _list(_ref("finding")),
             "missing_expectations": _list(_ref("expectation")),
@@ -163,6 +164,14 @@ def _self_consistency() -> Schema:
     verdicts: Schema = {"enum": ["agrees", "wrong", "kink", "too_noisy", "not_tried"]}
     told: Schema = {"verdict": verdicts, "statement": STRING, "computed_in": STRING, "directions": COUNT}
     return _object({**_place(), **told, "error": NUMBER, "mismatch": NUMBER})
+
+
+def _second_order() -> Schema:
+    verdicts: Schema = {"enum": ["agrees", "wrong", "cut", "undecided", "refused", "not_judged"]}
+    told: Schema = {"derivative": {"enum": ["second order", "gradient of the targets"]}, "verdict": verdicts}
+    counts: Schema = dict.fromkeys(("elements", "decided", "beyond"), COUNT)
+    rest: Schema = {"formulation_needed": _or_null(STRING), "factor": _or_null(NUMBER), "statement": STRING}
+    return _object({**_place(), **told, **counts, **rest, "max_error_over_tolerance": NUMBER})
 
 
 def _exposure() -> Schema:

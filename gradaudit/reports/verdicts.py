@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from gradaudit.records.case import SELF
@@ -37,7 +37,7 @@ def verdicts(report: CaseReport) -> tuple[Verdict, ...]:
         Verdict(f"{_listed(names)}, {where}: {statement}", sound)
         for (where, statement, sound), names in speakers.items()
     ]
-    return (*found, *_unmeasured(report))
+    return (*found, *_second_order(report), *_unmeasured(report))
 
 
 def is_sound(measurement: Measurement) -> bool:
@@ -107,6 +107,16 @@ def _wrong(measurement: Measurement, measured: Quantity) -> int:
 def _special(measurement: Measurement) -> bool:
     quantities = (measurement.output, measurement.gradient, measurement.jacobian)
     return any(each.non_finite or each.special_mismatch for each in quantities if each is not None)
+
+
+def _second_order(report: CaseReport) -> Iterator[Verdict]:
+    """One sentence for each further derivative of the case's own inputs, and for what is wrong on probes alone."""
+    own = {(each.key.subject, each.key.dtype, each.verdict) for each in report.second_order if each.key.probe is None}
+    for said in report.second_order:
+        key, sound = said.key, said.verdict not in {"wrong", "cut"}
+        if key.probe is None or (not sound and (key.subject, key.dtype, said.verdict) not in own):
+            probe = "" if key.probe is None else f", probe {key.probe}"
+            yield Verdict(f"{name(key)}, {setting(key.dtype, key.scale)}{probe}: {said.statement}", sound)
 
 
 def _unmeasured(report: CaseReport) -> list[Verdict]:

@@ -74,7 +74,19 @@ def has_wrong_values(measured: MeasuredCase, key: EvaluationKey) -> bool:
 
 def undiagnosed(measured: MeasuredCase, key: EvaluationKey) -> NamedFault | None:
     """What the diagnosis says of errors of this subject at this dtype that no fault explains."""
-    return next((each for each in measured.faults if each.fault == UNDIAGNOSED and _concerns(each.key, key)), None)
+    return next(
+        (
+            each
+            for each in measured.faults
+            if each.fault == UNDIAGNOSED and _concerns(each.key, key) and not is_of_further_derivative(each)
+        ),
+        None,
+    )
+
+
+def is_of_further_derivative(fault: NamedFault) -> bool:
+    """Whether value and first derivative are right, and a second one, or that of the targets, is not."""
+    return any(name == "derivative" for name, _ in fault.evidence)
 
 
 def _concerns(shown: EvaluationKey, key: EvaluationKey) -> bool:

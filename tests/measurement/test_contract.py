@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from gradaudit.backends import claimed
-from gradaudit.measurement import contract, second_order
+from gradaudit.measurement import contract
 from gradaudit.measurement.audited import Audited
 from gradaudit.measurement.evaluation import measure
 from gradaudit.records.evaluation import Evaluation, EvaluationKey
@@ -269,57 +269,6 @@ def test_each_kind_is_told_once_and_not_by_what_is_to_be_refused() -> None:
     assert len(contract.breaches(SUBJECT, [first, second])) == 1
     to_refuse = entry(replace(case(), expects_error=True), mutated=["forward: logits"])
     assert breaches(to_refuse).keys() == {"special-values-differ"}
-
-
-DIRECTION = np.random.default_rng(9).normal(size=(7, 11)).astype(np.float32)
-
-
-def second(given: Inputs | None = None, *, hessian: np.ndarray | None = None, note: str = "a graph") -> list[str]:
-    kept = {"second_order.direction": DIRECTION}
-    kept |= {} if hessian is None else {"second_order.hessian": hessian}
-    return [fault.statement for fault in second_order.faults([entry(given, kept, second_order=note)])]
-
-
-def test_a_second_derivative_of_0_is_a_cut_path() -> None:
-    (statement,) = second(hessian=np.zeros((7, 11), np.float32))
-    assert statement.startswith(
-        "the second derivative is cut off: every derivative is 0, where the exact product of "
-    )
-    assert second(note="no graph")
-    assert second(note="no path")
-    assert second(note="refused") == []
-    assert second(hessian=np.ones((7, 11), np.float32)) == []
-
-
-def test_0_is_right_where_the_function_is_linear() -> None:
-    zero = np.zeros((7, 11), np.float32)
-    assert second(case(upstream=0.0), hessian=zero) == []
-
-
-def test_the_exact_product_is_that_of_the_hessian() -> None:
-    from gradaudit.reference.second_order import hessian_product
-
-    given = case(temperature=0.5, weight=[1.0 + k / 4 for k in range(11)])
-    enclosure = hessian_product(Truth(given), DIRECTION)
-    z = LOGITS.astype(np.float64) / 0.5
-    p = np.exp(z) / np.exp(z).sum(1, keepdims=True)
-    w = np.asarray([1.0 + k / 4 for k in range(11)])[LABELS]
-    v = DIRECTION / 0.5
-    due = 1.5 * w[:, None] / w.sum() * p * (v - (p * v).sum(1, keepdims=True)) / 0.5
-    assert np.abs(enclosure.mid - due).max() < 1e-14
-    assert enclosure.rad.max() < 1e-12
-
-
-def test_soft_targets_that_are_cut_off() -> None:
-    soft = np.full((7, 11), 1 / 11)
-    given = inputs("cross_entropy", LOGITS, targets=soft, reduction="mean", upstream=1.0)  # type: ignore[arg-type]
-    (fault,) = second_order.faults([entry(given, of_targets="no path")])
-    assert fault.fault == "detached-path"
-    assert fault.statement.startswith(
-        "the soft targets are cut off: autograd finds no way back to the inputs for them"
-    )
-    kept = {"of_targets.gradient": np.ones((7, 11), np.float32)}
-    assert second_order.faults([entry(given, kept, of_targets="a graph")]) == ()
 
 
 @pytest.mark.parametrize("value", [0.5, np.nan])

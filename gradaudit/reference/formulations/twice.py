@@ -1,7 +1,7 @@
 """What a candidate's second backward may be off by: a tape over a tape over the sizes of what is added up.
 
-docs/numerics.md, "Second order". The forward is run over balls as they are. From the first cotangent on, midpoints are
-sizes: what is added or taken away adds up in size, so that the bound holds for every order of the sums and products.
+docs/numerics.md, "Second order". The forward is run over balls as they are. From the first cotangent on, midpoints
+are sizes: what is added or taken away adds up in size, so that the bound holds for every order of sums and products.
 """
 
 from __future__ import annotations
@@ -114,9 +114,7 @@ class Backward(Tape[Ball]):
         p = self._probabilities(z)
         return self._passed_on(z, p * (g - self.sum(p * g)))
 
-    def log_softmax_vjp(
-        self, z: Variable[Ball], g: Variable[Ball], at: np.ndarray | None = None
-    ) -> Variable[Ball]:
+    def log_softmax_vjp(self, z: Variable[Ball], g: Variable[Ball], at: np.ndarray | None = None) -> Variable[Ball]:
         """g_j - p_j sum_k g_k."""
         whole = g if at is None else self.replace(self.expand(self.exact(0.0), self.shape(z)), at, g)
         return self._passed_on(z, whole - self._probabilities(z) * self.sum(whole))

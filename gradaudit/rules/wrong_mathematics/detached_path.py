@@ -31,9 +31,10 @@ RULE = Rule(
             which is not 0 unless the softmax is saturated
         gradient of soft targets:  dL/dt_ij = -w_j log p_ij / den,
             which is not 0 for finite logits of more than one class
-        fires where these are 0, missing or without a graph while loss and first gradient are right
+        fires where these are 0, missing or without a graph while loss and first gradient are right;
+        where they are neither 0 nor right, BUG499 says so
     """,
-    source='docs/numerics.md, "Signatures of wrong mathematics"',
+    source='docs/numerics.md, "Signatures of wrong mathematics" and "Second order"',
     fires="""
         version: 1
         name: the gradient is saved as a constant

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from gradaudit.records.finding import Finding
 from gradaudit.records.measurement import MeasuredCase, Measurement
 from gradaudit.rules.divergence.wrong_elements import is_wrong, largest_ratio, proof, proving
-from gradaudit.rules.evaluations import most_telling, named_faults, of_subject, shown_by, undiagnosed
+from gradaudit.rules.evaluations import (
+    is_of_further_derivative,
+    most_telling,
+    named_faults,
+    of_subject,
+    shown_by,
+    undiagnosed,
+)
 from gradaudit.rules.interface import Rule
 from gradaudit.rules.statement import about_evaluation, quantities
 from gradaudit.rules.wording import in_full, label
@@ -32,7 +40,10 @@ def check(measured: MeasuredCase) -> Iterator[Finding]:
         tried = f"; {in_full(diagnosis.statement)}" if diagnosis is not None else ""
         message = f"{label(measurement.key)}: {proof(measurement)}{tried}{shown_by(showing, group, measurement)}"
         yield about_evaluation(RULE, measured, measurement.key, message, proving(measurement))
-    for finding in named(RULE, measured):
+    further = tuple(fault for fault in measured.faults if is_of_further_derivative(fault))
+    first = tuple(fault for fault in measured.faults if fault not in further)
+    yield from named(RULE, replace(measured, faults=further))
+    for finding in named(RULE, replace(measured, faults=first)):
         setting = (str(finding.subject), str(finding.backend), str(finding.dtype))
         if setting not in spoken_of and not any(map(_is_spoken_of_elsewhere, settings.get(setting, ()))):
             yield finding
@@ -49,7 +60,7 @@ RULE = Rule(
     severity="error",
     summary=(
         "Values of a user's function lie outside every admissible formulation, and no known fault explains all of "
-        "them."
+        "them; or its first derivative is right and a second one, or that of the targets, is not."
     ),
     why="""
         The values are wrong: the exact ones are enclosed, and no admissible order of operations rounds so far.
@@ -59,9 +70,12 @@ RULE = Rule(
     formula="""
         fires where not |returned - exact| <= tolerance for some finite element, under every admissible row,
         and no hypothesis (scales, row fits, other axes and labels, detached terms, clamps, ...) explains all elements
-        of all inputs and probes within the tolerance of the faulty formula
+        of all inputs and probes within the tolerance of the faulty formula;
+        with derivatives: 2 also where not |H v - exact| <= tolerance, or not |dL/dt - exact| <= tolerance, under
+        every admissible way to a second backward, though the first derivative is right. One factor that makes all
+        of it is named: 2, the sign, what the mean divides by, the temperature, the upstream gradient
     """,
-    source='docs/numerics.md, "Signatures of wrong mathematics"',
+    source='docs/numerics.md, "Signatures of wrong mathematics" and "Second order"',
     fires="""
         version: 1
         name: a term that is no part of a cross entropy
