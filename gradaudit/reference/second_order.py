@@ -90,8 +90,8 @@ def ways(truth: Truth, rows: Sequence[ToleranceRow]) -> Iterator[Way]:
         plain = row.primitives in (formulated.PLAIN, formulated.BY_LOGSUMEXP)
         for formula in formulas if plain else formulas[:1]:
             yield Way(row, formula, unfused=False)
-        if truth.inputs.reading == "logits":
-            # A softmax that is written out, and its logarithm.
+        if truth.inputs.reading == "logits" and row.primitives.normaliser == "shifted":
+            # A softmax that is written out, and its logarithm: no other normaliser has one.
             yield Way(row, function.output, unfused=True)
 
 

@@ -125,7 +125,7 @@ def test_the_temperature_and_rows_of_an_upstream_gradient_are_named() -> None:
 def test_one_wrong_element_is_enough_and_has_no_factor() -> None:
     largest = np.unravel_index(int(np.abs(product(case())).argmax()), (7, 11))
     factor = np.ones((7, 11))
-    factor[largest] = 1.001
+    factor[largest] = 1.01
     fault, said = wrong(case(), factor)
     assert said.statement == "second order: apart from the exact one in 1 of 77 elements"
     assert f" at {[int(i) for i in largest]}, where " in fault.statement
