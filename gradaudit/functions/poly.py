@@ -2,44 +2,14 @@
 
 from __future__ import annotations
 
-from gradaudit.functions import losses
-from gradaudit.functions.interface import Function, Parameter, Spelling
+from gradaudit.functions import label_probability, losses
+from gradaudit.functions.interface import Function, Parameter
 from gradaudit.functions.rows import Rows
 from gradaudit.numerics.algebra import Algebra, N
 
 
-def output(m: Algebra[N], rows: Rows[N]) -> N:
+def loss_of(m: Algebra[N], rows: Rows[N], remainder: N, log_p: N) -> N:
     """-log p_y + epsilon (1 - p_y)."""
-    labels = losses.labels_of(rows)
-    return _loss(m, rows, losses.remainder(m, rows, labels), losses.log_probabilities(m, rows, labels))
-
-
-def by_exp(m: Algebra[N], rows: Rows[N]) -> N:
-    """p_y = exp(log p_y), then 1 - p_y."""
-    log_p = losses.log_probabilities(m, rows, losses.labels_of(rows))
-    return _loss(m, rows, m.exact(1.0) - m.exp(log_p), log_p)
-
-
-def by_expm1(m: Algebra[N], rows: Rows[N]) -> N:
-    """1 - p_y = -expm1(log p_y)."""
-    log_p = losses.log_probabilities(m, rows, losses.labels_of(rows))
-    return _loss(m, rows, -m.expm1(log_p), log_p)
-
-
-def by_softmax(m: Algebra[N], rows: Rows[N]) -> N:
-    """p_y from a softmax, log p_y from a log-softmax."""
-    labels = losses.labels_of(rows)
-    p = m.take(losses.probabilities(m, rows), labels)
-    return _loss(m, rows, m.exact(1.0) - p, losses.log_probabilities(m, rows, labels))
-
-
-def by_normaliser(m: Algebra[N], rows: Rows[N]) -> N:
-    """-log p_y = logsumexp z - z_y, p_y = exp of its negative."""
-    log_p = m.take(rows.z, losses.labels_of(rows)) - m.logsumexp(rows.z)
-    return _loss(m, rows, m.exact(1.0) - m.exp(log_p), log_p)
-
-
-def _loss(m: Algebra[N], rows: Rows[N], remainder: N, log_p: N) -> N:
     epsilon = m.parameter(losses.number(rows.parameters, "epsilon"))
     return losses.of_counted(m, rows, epsilon * remainder - log_p)
 
@@ -66,13 +36,8 @@ FUNCTION = Function(
     takes_targets=True,
     has_row_output=True,
     gradient_row_sum="zero",
-    output=output,
-    spellings=(
-        Spelling("1 - p = -expm1(log p)", by_expm1),
-        Spelling("p = exp(log p)", by_exp),
-        Spelling("p by softmax, log p by log_softmax", by_softmax),
-        Spelling("log p = z_y - logsumexp", by_normaliser, looser=True, common_offset=True, reading="logits"),
-    ),
+    output=label_probability.formula(loss_of),
+    spellings=label_probability.spellings(loss_of),
     targets="indices",
     readings=losses.READINGS,
 )
