@@ -17,30 +17,37 @@ from gradaudit.reference.ladder import ToleranceRow
 
 
 def agreeing(entries: Sequence[Audited], rows: tuple[ToleranceRow, ...]) -> tuple[Audited, ...]:
-    """`entries`, where a formulation that hides small probabilities counts as an explanation only if one and the same
-    row explains every ordinary evaluation; else what only such a row explains is measured without them."""
+    """`entries`, where what explains some must not be refuted by the others.
+
+    A formulation that hides small probabilities counts as an explanation only if one and the same row explains every
+    ordinary evaluation; and a precision below the declared one only where no ordinary evaluation is left without any
+    explanation. Else what only such rows explain is measured without them.
+    """
     ordinary = [each for each in entries if each.measurement is not None and not each.inputs.special]
-    doubtful = [each for each in ordinary if _row_of(each.measurement, rows) in _hiding(rows)]
-    explained = all(each.measurement is not None and each.measurement.explanation.explains for each in ordinary)
-    if (
-        not doubtful
-        or not explained
-        or any(_explains_all(row, ordinary, rows) for row in _candidates(doubtful, rows))
-    ):
+    rowed = {id(each): _row_of(each.measurement, rows) for each in ordinary}
+    if any(row is None for row in rowed.values()):
+        refuted = [row for row in rows if row.weaker]
+    else:
+        refuted = _hiding(rows)
+        needed = [row for row in rowed.values() if row in refuted]
+        if any(_explains_all(row, ordinary, rows) for row in _candidates(needed, refuted)):
+            return tuple(entries)
+    doubtful = {key for key, row in rowed.items() if row is not None and row in refuted}
+    if not doubtful:
         return tuple(entries)
-    strict = tuple(row for row in rows if row not in _hiding(rows))
-    return tuple(_without(each, strict) if each in doubtful else each for each in entries)
+    strict = tuple(row for row in rows if row not in refuted)
+    return tuple(_without(each, strict) if id(each) in doubtful else each for each in entries)
+
+
+def _candidates(needed: Sequence[ToleranceRow | None], hiding: Sequence[ToleranceRow]) -> list[ToleranceRow]:
+    """The rows that may be the subject's own, those first that were needed: no row tighter than all of these is."""
+    if not needed:
+        return []
+    return [row for row in hiding if row in needed] + [row for row in hiding if row not in needed]
 
 
 def _hiding(rows: Sequence[ToleranceRow]) -> list[ToleranceRow]:
     return [row for row in rows if row.primitives is not None and row.primitives.hides_tail]
-
-
-def _candidates(doubtful: Sequence[Audited], rows: Sequence[ToleranceRow]) -> list[ToleranceRow]:
-    """The rows that may be the subject's own, those first that were needed: no row tighter than all of these is."""
-    needed = [_row_of(each.measurement, rows) for each in doubtful]
-    hiding = _hiding(rows)
-    return [row for row in hiding if row in needed] + [row for row in hiding if row not in needed]
 
 
 def _row_of(measurement: Measurement | None, rows: Sequence[ToleranceRow]) -> ToleranceRow | None:

@@ -46,7 +46,7 @@ def concluded(audited: Sequence[Audited], rows: Sequence[ToleranceRow]) -> tuple
             evidence = Evidence(tier, row, undetached=undetached)
             found = explain(evidence)
             if found:
-                left = [view for view in wrong if view not in tier and not holds(found[0], view, row)]
+                left = [view for view in wrong if view not in tier and not _accounts_for(found[0], view, row)]
                 return (*misshapen, *beyond_range, *naming.named_faults(found, evidence, _unexplained(left)))
     low = ranges.low_precision(wrong)
     if low:
@@ -76,19 +76,29 @@ STEPS: tuple[tuple[Callable[[Evidence], list[Explanation]], bool], ...] = (
 
 
 def _tiers(views: Sequence[View]) -> list[list[View]]:
-    """All evaluations; then, where none of the case's own rows is ignored, those without ignored rows, for what a
-    subject makes of such rows may be a fault of its own; then those alone whose logits are so near to one another and
-    to 0 that nothing is saturated or cancelled, for a fault may bring rounding errors of its own.
+    """All evaluations; then those with an upstream gradient other than 0, the only ones whose gradient has a scale;
+    then, where none of the case's own rows is ignored, those without ignored rows, for what a subject makes of such
+    rows may be a fault of its own; then those alone whose logits are so near to one another and to 0 that nothing is
+    saturated or cancelled, for a fault may bring rounding errors of its own.
     """
-    found = [list(views)]
+    driven = [view for view in views if view.upstream.any()]
+    found = [list(views), driven]
     own = [view for view in views if view.inputs.probe is None]
-    counted = list(views)
+    counted = driven
     if own and not any(view.ignored.any() for view in own):
-        counted = [view for view in views if not view.ignored.any()]
+        counted = [view for view in driven if not view.ignored.any()]
     found.append(counted)
     found.append([view for view in counted if view.moderate])
     distinct = [tier for k, tier in enumerate(found) if tier and all(len(tier) != len(other) for other in found[:k])]
     return [tier for tier in distinct if any(not (view.output_right and view.gradient_right) for view in tier)]
+
+
+def _accounts_for(found: Explanation, view: View, row: ToleranceRow) -> bool:
+    """Whether an explanation of other evaluations holds for this one too."""
+    if not view.upstream.any():
+        # A factor that is divided by the upstream gradient leaves a gradient where 0 is due.
+        return found.gradient.constant is not None and "u" in found.gradient.constant.symbols
+    return holds(found, view, row)
 
 
 def _unexplained(views: Sequence[View]) -> tuple[str, ...]:

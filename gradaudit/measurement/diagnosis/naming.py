@@ -16,15 +16,17 @@ from gradaudit.records.measurement import NamedFault
 Numbers = tuple[tuple[str, float | int | str], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Named:
-    """One fault of an explanation. `probe` is the name of a probe on which its constants differ from others'."""
+    """One fault of an explanation. `probe` is the name of a probe on which its constants differ from others'; `view`
+    is the evaluation that shows it, where that is not the one that shows the others."""
 
     fault: str
     statement: str
     advice: str
     evidence: Numbers
     probe: str
+    view: View | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,6 +43,13 @@ class Shown:
             return self
         others = (Shown(self.search, place, view) for place, view in enumerate(self.search.views))
         return next((each for each in others if each.value(constant) != 1.0), self)
+
+    def ignoring(self) -> Shown:
+        """This evaluation, or another one where rows are ignored if none is in this."""
+        if self.view.ignored.any():
+            return self
+        others = (Shown(self.search, place, view) for place, view in enumerate(self.search.views))
+        return next((each for each in others if each.view.ignored.any()), self)
 
     def value(self, constant: Constant) -> float:
         """What a constant is in this evaluation."""
@@ -62,12 +71,18 @@ def named_faults(
         parts = components(other, shown)
         if {each.fault for each in parts} != known:
             others.append(("; ".join(each.statement for each in parts), parts[0].probe))
-    key = key_of(shown.view)
     besides = ""
     if unexplained:
         besides = f" (what is returned for {', '.join(unexplained[:4])} is wrong beyond that)"
     return [
-        NamedFault(each.fault, key, each.statement + besides, each.advice, each.evidence, tuple(others[:3]))
+        NamedFault(
+            each.fault,
+            key_of(each.view or shown.view),
+            each.statement + besides,
+            each.advice,
+            each.evidence,
+            tuple(others[:3]),
+        )
         for each in first
     ]
 
@@ -154,6 +169,7 @@ def _numbers(view: View) -> Numbers:
 
 
 def _leak(found: Explanation, shown: Shown) -> Named:
+    shown = shown.ignoring()
     reading, view = found.gradient, shown.view
     assert reading.leak is not None
     constant = reading.leak_constant or ONE
@@ -168,6 +184,7 @@ def _leak(found: Explanation, shown: Shown) -> Named:
         "multiply the losses, or the gradient, of ignored rows by 0 after everything else",
         (*_numbers(view), ("ignored_rows", ignored), ("factor", value)),
         "ignored-rows",
+        view,
     )
 
 
