@@ -19,6 +19,9 @@ from gradaudit.reference import admissible
 from gradaudit.reference.ladder import ToleranceRow
 
 DTYPES = ("float16", "bfloat16", "float32", "float64")
+MERGED = "pairs merged"
+"""torch.logaddexp's second derivative is NaN for operands that are far apart."""
+
 SUBJECT = Subject("loss", "torch", "losses.py:loss")
 
 Tensor = Any
@@ -157,6 +160,16 @@ def _in_float32(z: Tensor) -> Tensor:
     return -(z if z.itemsize >= 4 else z.float()).log_softmax(-1)
 
 
+def _pairs_merged(z: Tensor) -> Tensor:
+    import torch
+
+    parts = list(z.split(1, -1))
+    while len(parts) > 1:
+        merged = [torch.logaddexp(a, b) for a, b in zip(parts[::2], parts[1::2], strict=False)]
+        parts = merged + parts[len(merged) * 2 :]
+    return parts[0] - z
+
+
 CROSS_ENTROPIES: Mapping[str, Loss] = {
     "F.cross_entropy": _functional,
     "log_softmax": _cross_entropy(_log_softmax),
@@ -167,6 +180,7 @@ CROSS_ENTROPIES: Mapping[str, Loss] = {
     "mean taken away": _cross_entropy(_mean_taken_away),
     "log of softmax": _cross_entropy(_of_softmax),
     "float32 inside": _cross_entropy(_in_float32),
+    MERGED: _cross_entropy(_pairs_merged),
 }
 
 

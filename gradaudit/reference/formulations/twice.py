@@ -48,9 +48,15 @@ class Sizes(Formulated):
     # -- kernels of a second backward ----------------------------------------------------------------------------
 
     def softmax_vjp(self, z: Ball, g: Ball) -> Ball:
-        """p_j (|g_j| + sum_k p_k |g_k|)."""
+        """p_j (|g_j| + sum_k p_k |g_k|); of merges, p_j (1 + |log p_j|) 2 max_k |g_k|."""
         p = self.probabilities(z)
-        return self._passed_on(z, p * self.added(g, self.sum(p * g)))
+        if self.formulation.normaliser != "merged":
+            return self._passed_on(z, p * self.added(g, self.sum(p * g)))
+        # The share s of a half has the slope s (1 - s), and sum (1 - s) <= -sum log s = -log p on the way to a logit.
+        size = (np.abs(g.mid) + np.asarray(g.rad)).max(axis=-1, keepdims=True)
+        off = np.broadcast_to(np.asarray(g.rad), g.mid.shape).max(axis=-1, keepdims=True)
+        terms = self.exact(2.0 * (1.0 + np.abs(self.exponentials(z).log_p)))
+        return self._passed_on(z, p * (terms * Ball(self, size, off)))
 
     def log_softmax_vjp(self, z: Ball, g: Ball, at: np.ndarray | None = None) -> Ball:
         """|g_j| + p_j sum_k |g_k|."""
@@ -67,10 +73,7 @@ class Sizes(Formulated):
         if shift is not None:
             left = self.sum(g) if through is None else self.added(self.sum(g), through)
             g = self.added(g, self.exact(shift.jacobian(z.mid, z.rad)) * left)
-        levels = self.levels(z)
-        own = self.charged(g, OWN_OPERATIONS * levels)
-        # Each merge has a derivative of its own, in which both its halves appear.
-        return Ball(self, np.abs(own.mid) * levels, np.asarray(own.rad) * levels)
+        return self.charged(g, OWN_OPERATIONS * self.levels(z))
 
     def levels(self, z: Ball) -> int:
         """How many merges a logit passes through; 1 where there is one sum."""
