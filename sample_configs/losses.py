@@ -10,7 +10,7 @@ def smoothed_cross_entropy(logits, targets, smoothing=0.1):
     """Label smoothing as PyTorch has it; rows labelled PADDING take no part, in the mean neither."""
     valid = targets != PADDING
     log_p = F.log_softmax(logits, dim=-1)
-    at_label = log_p.gather(-1, targets.clamp(min=0).unsqueeze(-1)).squeeze(-1)
+    at_label = log_p.gather(-1, targets.where(valid, 0).unsqueeze(-1)).squeeze(-1)
     losses = -(1 - smoothing) * at_label - smoothing * log_p.mean(dim=-1)
     return losses[valid].sum() / valid.sum()
 
@@ -24,7 +24,8 @@ class SmoothedCrossEntropy(torch.nn.Module):
 
     def forward(self, logits, targets):
         """The mean of the rows' losses."""
+        valid = targets != PADDING
         log_p = F.log_softmax(logits, dim=-1)
-        at_label = log_p.gather(-1, targets.clamp(min=0).unsqueeze(-1)).squeeze(-1)
+        at_label = log_p.gather(-1, targets.where(valid, 0).unsqueeze(-1)).squeeze(-1)
         losses = -(1 - self.smoothing) * at_label - self.smoothing * log_p.mean(dim=-1)
-        return losses.masked_fill(targets == PADDING, 0.0).mean()
+        return losses.where(valid, 0.0).mean()

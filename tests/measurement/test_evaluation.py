@@ -206,7 +206,7 @@ def test_what_the_faults_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
         told.append(arguments[2])
         return ()
 
-    monkeypatch.setattr(evaluations.faults, "diagnose", diagnose)
+    monkeypatch.setattr(evaluations.hypotheses, "diagnose", diagnose)
     for reduction in ("none", "mean"):
         found = truth("cross_entropy", LOGITS, targets=[2, 0], reduction=reduction)
         output, gradient = exact_arrays(found)
@@ -222,7 +222,7 @@ def test_what_the_faults_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_sound_evaluation_is_not_diagnosed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evaluations.faults, "diagnose", lambda *_: pytest.fail("nothing is wrong"))
+    monkeypatch.setattr(evaluations.hypotheses, "diagnose", lambda *_: pytest.fail("nothing is wrong"))
     found = truth("softmax", LOGITS)
     measured(found, *exact_arrays(found))
 
