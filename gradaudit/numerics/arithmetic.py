@@ -86,7 +86,7 @@ FLOAT64 = Arithmetic(
     u=2.0**-53,
     e=4 * 2.0**-53,
     l=4 * 2.0**-53,
-    eta=2.0**-1074,
+    eta=2.0**-1073,
     u_sum=2.0**-53,
     l_statistics=4 * 2.0**-53,
     u_statistics=0.0,
@@ -100,7 +100,8 @@ FLOAT64 = Arithmetic(
     largest=formats.get("float64").largest,
     height=any_order,
 )
-"""The enclosure's own arithmetic: IEEE double, exp and log within 2 units in the last place, sums in any order."""
+"""The enclosure's own arithmetic: IEEE double, exp and log within 2 units in the last place (also among subnormal
+numbers, where the unit is 2^-1074), sums in any order."""
 
 
 def of_profile(profile: Profile) -> Arithmetic:

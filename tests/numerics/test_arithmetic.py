@@ -180,5 +180,5 @@ def test_a_range_can_be_narrower_where_the_precision_is_not() -> None:
 
 def test_the_enclosure_is_charged_with_float64() -> None:
     a = arithmetic.FLOAT64
-    assert (a.u, a.e, a.l, a.eta, a.u_sum, a.u_operation) == (U64, 4 * U64, 4 * U64, 2.0**-1074, U64, U64)
+    assert (a.u, a.e, a.l, a.eta, a.u_sum, a.u_operation) == (U64, 4 * U64, 4 * U64, 2.0**-1073, U64, U64)
     assert a.height(1000) == 999
