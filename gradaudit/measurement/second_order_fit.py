@@ -59,7 +59,8 @@ def compared(
             return Outcome(own, tightest, False, known)
         if own.explains:
             hiding = own if hiding is None else hiding
-        elif best is None or own.beyond.sum() < best.beyond.sum():
+        elif best is None or own.beyond.sum() <= best.beyond.sum():
+            # Of equals the last one, which is looser: a factor is looked for under both ends.
             best = own
     assert tightest is not None, "there is a way at the declared precision"
     if hiding is not None:
