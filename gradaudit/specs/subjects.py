@@ -101,8 +101,13 @@ def _check_file(draft: Draft, where: str, path: Sequence[str | int]) -> None:
     candidates = [Path(folder, where) for folder in folders]
     if any(candidate.is_file() for candidate in candidates):
         return
+    found = next((candidate for candidate in candidates if os.path.lexists(candidate)), None)
+    if found is not None:
+        what = "a folder" if found.is_dir() else "a link that leads nowhere" if found.is_symlink() else "no file"
+        draft.complain(f"subjects: {shown(where)} is {what}; name a file that ends in .py", *path)
+        return
     below = [candidate.parent for candidate in candidates if candidate.parent.is_dir()]
-    known = sorted({found.name for folder in below for found in folder.glob("*.py")})
+    known = sorted({found.name for folder in below for found in folder.glob("*.py") if found.is_file()})
     searched = " and ".join(dict.fromkeys(path_text(str(candidate.parent)) for candidate in candidates))
     hint = did_you_mean(Path(where).name, known[:8]) if known else ""
     draft.complain(f"subjects: there is no file {shown(where)}; looked in {searched}{hint}", *path)

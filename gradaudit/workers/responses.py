@@ -146,8 +146,8 @@ def without_experiments(evaluation: Evaluation, kind: str, reason: str) -> Evalu
 
 def raised(response: Response) -> str:
     """What a worker's exception said, and where in the user's code."""
-    place, kind = response.get("place"), response.get("type")
-    said = str(response.get("message")) if kind in OUR_ERRORS else f"{kind}: {response.get('message')}"
+    place, kind, message = response.get("place"), response.get("type"), str(response.get("message"))
+    said = message if kind in OUR_ERRORS else f"{kind}: {message}" if message else str(kind)
     return f"{place}: {said}" if place else said
 
 

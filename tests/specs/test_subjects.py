@@ -93,6 +93,14 @@ def test_files_are_looked_for_beside_the_spec_and_in_the_working_directory(
     assert subjects(f"- torch: {folder / 'losses.py'}:loss\n", elsewhere)
 
 
+def test_what_is_called_like_a_file_and_is_none_is_told_as_it_is(folder: Path) -> None:
+    (folder / "package.py").mkdir()
+    (folder / "lost.py").symlink_to("nowhere.py")
+    assert "'package.py' is a folder; name a file that ends in .py" in complaint("- torch: package.py:loss\n", folder)
+    assert "'lost.py' is a link that leads nowhere; name" in complaint("- torch: lost.py:loss\n", folder)
+    assert "did you mean" not in complaint("- torch: lose.py:loss\n", folder).partition("'lost.py'")[2]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

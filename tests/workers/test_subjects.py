@@ -36,6 +36,26 @@ def patches(logits, upstream):
 
 def asks(logits, upstream):
     return logits, numpy.full_like(logits, numpy.exp is None)
+
+
+def moves(logits, upstream):
+    import os
+
+    os.chdir("/")
+    return logits, logits
+
+
+class Speechless(Exception):
+    def __str__(self):
+        raise KeyError("words")
+
+
+def falls_silent(logits, upstream):
+    raise Speechless
+
+
+def says_nothing(logits, upstream):
+    raise ValueError
 """
 
 INPUTS = Inputs(
@@ -115,6 +135,30 @@ def test_what_one_subject_changed_is_not_there_for_the_next(pool: Pool, folders:
     result = ask(pool, subject(folders[0], "asks"))
     assert result.gradient is not None
     assert (result.gradient == 0.0).all()
+
+
+def test_places_are_told_from_where_the_audit_was_started(pool: Pool, folders: tuple[Path, Path]) -> None:
+    before = ask(pool, subject(folders[0])).notes["defined"]
+    moved = ask(pool, subject(folders[0], "moves")).notes
+    assert moved["process"] == ["changes the working directory to /"]
+    assert str(moved["defined"]).partition(":")[0] == str(before).partition(":")[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("falls_silent", " in falls_silent: Speechless: (its text cannot be made: KeyError)"),
+        ("says_nothing", " in says_nothing: ValueError"),
+    ],
+)
+def test_exceptions_without_a_text_are_told_by_their_names(
+    pool: Pool, folders: tuple[Path, Path], name: str, words: str
+) -> None:
+    own = subject(folders[0], name)
+    failed = pool.submit(EvaluationKey(name, "numpy", "custom", "float32", 1.0), INPUTS, own).result()
+    assert isinstance(failed, EvaluationFailure)
+    assert failed.kind == "raised"
+    assert failed.message.endswith(words)
 
 
 def test_a_live_function_runs_here_and_fails_like_any_other(pool: Pool) -> None:

@@ -50,7 +50,7 @@ class UnsupportedError(Exception):
 
 def hello(threads: int) -> dict[str, Any]:
     """Nothing needs to be imported."""
-    user_code.watch_forks()
+    user_code.watch()
     return {"versions": {}, "dtypes": [], "threads": threads, "details": {}}
 
 

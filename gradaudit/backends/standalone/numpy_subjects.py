@@ -48,7 +48,7 @@ def hello(threads: int) -> dict[str, Any]:
     import numpy as np
 
     result: dict[str, Any] = _sibling("numpy_adapter").hello(threads)
-    user_code.watch_forks()
+    user_code.watch()
     _sibling("process_state").remember({"numpy": np}, lambda: {"numpy's error state": np.geterr()})
     return result
 

@@ -55,7 +55,7 @@ def hello(threads: int) -> dict[str, Any]:
     import torch
 
     result: dict[str, Any] = _sibling("torch_adapter").hello(threads)
-    user_code.watch_forks()
+    user_code.watch()
     spaces = {"torch": torch, "torch.nn.functional": torch.nn.functional, "torch.Tensor": torch.Tensor}
     _sibling("process_state").remember(spaces, _settings)
     return result

@@ -24,6 +24,7 @@ _files: dict[str, Any] = {}
 _installed: list[str] = []
 _watching: list[bool] = []
 _forks: list[str] = []
+_start: list[str] = []
 _places: dict[int, Any] = {}
 
 
@@ -148,9 +149,9 @@ def name_of(found: Any) -> str:
 
 
 def shown_path(path: str) -> str:
-    """The path relative to the working directory where it lies below it."""
+    """The path relative to the working directory where it lies below it; to the worker's first one in a worker."""
     try:
-        relative = os.path.relpath(path)
+        relative = os.path.relpath(path, _start[0] if _start else None)
     except (OSError, ValueError):
         return path
     return path if relative.startswith(os.pardir) else relative
@@ -166,8 +167,10 @@ def mark(error: BaseException, subject: Any = None) -> None:
             return  # an exception with slots keeps its own counsel
 
 
-def watch_forks() -> None:
-    """From now on `refuse_forks` knows where the process was forked."""
+def watch() -> None:
+    """A worker begins: `refuse_forks` knows of forks from now on, and changes of the folder move no path."""
+    if not _start:
+        _start.append(os.getcwd())
     if not _watching and hasattr(os, "register_at_fork"):
         _watching.append(True)
         os.register_at_fork(after_in_parent=_note_fork)

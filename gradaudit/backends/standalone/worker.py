@@ -227,7 +227,7 @@ def _save(folder: str, name: str, array: Any) -> str:
 
 def failure(error: BaseException, adapter: Any) -> dict[str, Any]:
     """The response that stands for an exception."""
-    message = str(error)
+    message = _text_of(error)
     unsupported = getattr(adapter, "UnsupportedError", ())
     if isinstance(error, MemoryError) or any(text in message for text in MEMORY_TEXTS):
         status = "out_of_memory"
@@ -242,6 +242,14 @@ def failure(error: BaseException, adapter: Any) -> dict[str, Any]:
         "place": str(getattr(error, "gradaudit_place", "")),
         "traceback": "".join(lines)[-TRACEBACK_CHARACTERS:],
     }
+
+
+def _text_of(error: BaseException) -> str:
+    """What the exception says of itself; user code may have exceptions that cannot say it."""
+    try:
+        return str(error)
+    except Exception as another:
+        return "(its text cannot be made: %s)" % type(another).__name__
 
 
 if __name__ == "__main__":
