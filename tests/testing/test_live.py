@@ -33,7 +33,11 @@ HERE = Location("tests/test_mine.py", 3)
         (lambda z: np.exp(z) / 2, "numpy"),
         (lambda z: torch.as_tensor(np.pi) * z, "torch"),
     ],
-    ids=str,
+    ids=[
+        *("torch code", "NumPy code", "methods of tensors", "a class", "a module", "a Function", "its apply"),
+        *("an object", "its method", "a partial", "a functional", "a loss of torch", "an operation"),
+        *("a lambda around NumPy code", "a lambda of NumPy", "a lambda of torch"),
+    ],
 )
 def test_the_framework_is_seen(loss, framework):
     assert framework_of(loss) == framework
