@@ -138,9 +138,15 @@ def expected(text: str) -> object:
     return [value] if isinstance(value, dict) else value
 
 
+FUNCTIONS = (
+    *("softmax", "log_softmax", "logsumexp", "softcap", "cross_entropy", "focal", "poly", "kl_divergence"),
+    *("margin", "z_loss"),
+)
+"""What comes with gradaudit, written down here so that a help text need not load it."""
+
 FLAGS = (
     Flag("--name", "name", "TEXT", "Name of the case.", str),
-    Flag("--function", "function", "NAME", "softmax, log_softmax, logsumexp or cross_entropy.", word),
+    Flag("--function", "function", "NAME", f"{', '.join(FUNCTIONS)}, or self: no truth at hand.", word),
     Flag("--logits", "logits", "NUMBERS|FILE", "'0.1, 2', '1,2; 3,4', '[[0.1, 2]]' or data.npy.", array),
     Flag("--random", "logits", "SPEC", "Drawn logits: 'normal,128x256,seed=42,scale=3'.", random),
     Flag(

@@ -19,7 +19,7 @@ Given = Mapping[str, str | Sequence[str] | None]
 
 _BY_PARAMETER = {flag.parameter: flag for flag in FLAGS}
 _REQUIRED = {
-    "function": "--function is missing; name softmax, log_softmax, logsumexp or cross_entropy, or give a spec file",
+    "function": "--function is missing; name one, such as softmax or cross_entropy, or give a spec file",
     "logits": "--logits is missing; give numbers (--logits '0.1, 2'), a file (--logits data.npy) or --random",
 }
 

@@ -87,3 +87,12 @@ def test_a_missing_backend_is_one_finding(named: bool, asked: str) -> None:
     )
     assert (findings[0].subject, findings[0].dtype, findings[0].scale) == ("torch", None, None)
     assert findings[0].evidence["evaluations"] == 2
+
+
+def test_a_device_that_a_subject_asks_for_is_no_missing_default() -> None:
+    own = Subject("loss", "torch", "losses.py:loss", device="cuda")
+    absent = failure("missing", "no device 'cuda' here", subject="loss", backend="torch")
+    (told,) = found(RUN603, absent, of=case(subjects=(own,)))
+    assert told.message.startswith(
+        "backend torch (which loss asks for) is missing, and 1 evaluation with it: no device"
+    )

@@ -19,15 +19,16 @@ def check(measured: MeasuredCase) -> Iterator[Finding]:
             reason = one_line(failure.message)
             missing.setdefault((failure.key.subject, failure.key.backend, reason), []).append(failure)
     asked = "named by the case" if measured.case.backends_named else "one of the default backends"
+    users = {each.name for each in measured.case.subjects}
     for (subject, backend, reason), failures in missing.items():
         count = len(failures)
+        why = f"which {subject} asks for" if subject in users else asked
         yield Finding(
             code=RULE.code,
             name=RULE.name,
             severity=RULE.severity,
             message=(
-                f"backend {backend} ({asked}) is missing, and {count:,} {plural('evaluation', count)} with it: "
-                f"{reason}"
+                f"backend {backend} ({why}) is missing, and {count:,} {plural('evaluation', count)} with it: {reason}"
             ),
             location=measured.case.source,
             subject=subject,
