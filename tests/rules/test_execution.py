@@ -90,9 +90,7 @@ def test_a_missing_backend_is_one_finding(named: bool, asked: str) -> None:
 
 
 def test_a_device_that_a_subject_asks_for_is_no_missing_default() -> None:
-    own = Subject("loss", "torch", "losses.py:loss", device="cuda")
-    absent = failure("missing", "no device 'cuda' here", subject="loss", backend="torch")
+    own = subject()
+    absent = failure("missing", "no device 'cuda' here", subject=own.name, backend="torch")
     (told,) = found(RUN603, absent, of=case(subjects=(own,)))
-    assert told.message.startswith(
-        "backend torch (which loss asks for) is missing, and 1 evaluation with it: no device"
-    )
+    assert told.message.startswith(f"backend torch (which {own.name} asks for) is missing, and 1 evaluation with it")

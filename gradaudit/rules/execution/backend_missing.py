@@ -8,6 +8,7 @@ from gradaudit.records.evaluation import EvaluationFailure
 from gradaudit.records.finding import Finding
 from gradaudit.records.measurement import MeasuredCase
 from gradaudit.rules.interface import Rule
+from gradaudit.rules.statement import definition
 from gradaudit.rules.wording import one_line, plural
 
 
@@ -30,7 +31,7 @@ def check(measured: MeasuredCase) -> Iterator[Finding]:
             message=(
                 f"backend {backend} ({why}) is missing, and {count:,} {plural('evaluation', count)} with it: {reason}"
             ),
-            location=measured.case.source,
+            location=definition(measured, failures[0].key),
             subject=subject,
             backend=backend,
             evidence={"reason": reason, "evaluations": count, "named": measured.case.backends_named},
