@@ -16,6 +16,7 @@ KINDS = {
 def check_case(draft: Draft, case: Case) -> None:
     """Complain of targets of the wrong kind, of backends without the function, and of inputs it has no meaning at."""
     if case.function.name in (FORMULA, SELF):
+        _check_audited(draft, case)
         return
     _check_targets(draft, case)
     _check_backends(draft, case)
@@ -51,6 +52,14 @@ def _check_backends(draft: Draft, case: Case) -> None:
         given = [name for name, value in case.function.parameters.items() if not definition.native({name: value})]
         what += f" with {one_of(given)}" if given else ""
     draft.complain(f"backends: none has a {what} of its own; give subjects: [{{torch: losses.py:loss}}]", "backends")
+
+
+def _check_audited(draft: Draft, case: Case) -> None:
+    """No backend computes a formula, or a function that is only known by itself."""
+    if not case.subjects and not case.backends_named and not draft.problems:
+        what = "a formula" if case.function.name == FORMULA else "function: self"
+        advice = "add subjects: [{torch: losses.py:loss}]"
+        draft.complain(f"function: {what} is what functions of your own are held against; {advice}", "function")
 
 
 def _check_readings(draft: Draft, case: Case) -> None:

@@ -95,6 +95,7 @@ def test_an_expression_is_no_reference(text: str) -> None:
 
 
 HEAD = "version: 1\nlogits: [[0.1, 2, 3], [1, 2, 3]]\n"
+SUBJECT = "subjects: {torch: losses:loss}\n"
 LABELS = "targets: [0, 2]\n"
 
 WRONG = (
@@ -159,12 +160,20 @@ WRONG = (
 @pytest.mark.parametrize(("text", "message"), WRONG)
 def test_what_does_not_fit_is_said_where_it_stands(text: str, message: str) -> None:
     with pytest.raises(SpecError) as refused:
-        load_text(HEAD + text, "spec.yaml")
+        load_text(HEAD + text + SUBJECT, "spec.yaml")
     assert str(refused.value).startswith(f"spec.yaml:{message}")
 
 
+@pytest.mark.parametrize("function", ["self", "{formula: z}"])
+def test_there_has_to_be_something_to_audit(function: str) -> None:
+    with pytest.raises(SpecError, match=r"^spec.yaml:3:11: function: .* is what functions of your own are"):
+        load_text(f"{HEAD}function: {function}\n", "spec.yaml")
+
+
 def test_a_formula_of_a_spec_is_read() -> None:
-    (case,) = load_text(HEAD + LABELS + "function: {formula: 'c * take(z, y)', constants: {c: 2}}\n", "spec.yaml")
+    (case,) = load_text(
+        HEAD + SUBJECT + LABELS + "function: {formula: 'c * take(z, y)', constants: {c: 2}}\n", "spec.yaml"
+    )
     assert case.function.name == FORMULA
     assert case.function.expression is not None
     assert written(case.function.expression) == "2 * take(z, y)"
@@ -173,7 +182,7 @@ def test_a_formula_of_a_spec_is_read() -> None:
 
 
 def test_an_activation_has_no_reduction() -> None:
-    (case,) = load_text(HEAD + "function: {formula: softmax(z)}\nupstream: random\n", "spec.yaml")
+    (case,) = load_text(HEAD + SUBJECT + "function: {formula: softmax(z)}\nupstream: random\n", "spec.yaml")
     assert case.function.parameters["reduction"] == "none"
     assert case.upstream.source is not None
     assert case.upstream.source.shape == (2, 3)  # type: ignore[union-attr]
@@ -181,7 +190,7 @@ def test_an_activation_has_no_reduction() -> None:
 
 def test_a_python_formula_is_not_called_while_the_spec_is_read() -> None:
     text = "function: {formula: 'nowhere.py:loss'}\n"
-    (case,) = load_text(HEAD + LABELS + text, "spec.yaml")
+    (case,) = load_text(HEAD + SUBJECT + LABELS + text, "spec.yaml")
     assert case.function.expression is None
     assert case.function.parameters["formula"] == "nowhere.py:loss"
 

@@ -17,11 +17,13 @@ FOLDER = Path(__file__).parent / "formulas"
 LABELS = "targets: [0, 2]"
 CONSTANTS = "{gamma: 2.0, prior: [0.5, 0.25, 0.25]}"
 
+HEAD = "version: 1\nsubjects: {torch: losses:loss}\n"
+
 
 def of(name: str, targets: str = LABELS) -> Case:
     """The case of the formula `name`, resolved."""
     text = (
-        f"version: 1\nfunction: {{formula: 'losses.py:{name}', constants: {CONSTANTS}}}\n"
+        f"{HEAD}function: {{formula: 'losses.py:{name}', constants: {CONSTANTS}}}\n"
         f"logits: [[0.1, 2, 3], [1, 2, 3]]\nupstream: random\n{targets}\n"
     )
     (case,) = resolved(load_text(text, "spec.yaml", str(FOLDER)), WorkerSettings(timeout=5.0))
@@ -86,7 +88,7 @@ def test_labels_where_there_are_probabilities_are_refused() -> None:
 
 
 def test_a_formula_that_never_returns_is_ended() -> None:
-    text = f"version: 1\nfunction: {{formula: 'losses.py:loops'}}\nlogits: [[0.1, 2, 3]]\n{'targets: [0]'}\n"
+    text = f"{HEAD}function: {{formula: 'losses.py:loops'}}\nlogits: [[0.1, 2, 3]]\n{'targets: [0]'}\n"
     with pytest.raises(WorkerError, match=r"losses\.py:loops: no answer within 1 s while its formula was read"):
         resolved(load_text(text, "spec.yaml", str(FOLDER)), WorkerSettings(timeout=1.0))
 
