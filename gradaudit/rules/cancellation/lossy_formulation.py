@@ -14,9 +14,8 @@ from gradaudit.rules.interface import Rule
 from gradaudit.rules.statement import Evidence, about_evaluation, largest_error
 from gradaudit.rules.wording import label, number
 
-
 EVERY_STEP = ("declared", "declared, rows added up")
-"""What the names of precisions begin with in which every operation is rounded to 16 bits, a row's statistics included:
+"""How precisions are called in which every operation is rounded to 16 bits, a row's statistics included:
 hand-written code in such a dtype has no other."""
 
 
