@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gradaudit.measurement.diagnosis import hypotheses
 from gradaudit.measurement.comparison import Comparison
+from gradaudit.measurement.diagnosis import hypotheses
 from gradaudit.measurement.rejection import rejected
 from gradaudit.measurement.spot_check import spot_check
 from gradaudit.numerics import formats
