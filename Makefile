@@ -11,6 +11,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 PYTEST_ARGS ?=
+# Test files are spread over so many processes; JOBS=0 runs them all in one.
+JOBS ?= 2
 SOAK_ARGS ?=
 
 bin := $(VENV)/bin
@@ -31,15 +33,15 @@ check: $(installed)
 
 ## make test       the quick tests; PYTEST_ARGS="-k saturation" passes options on
 test: $(installed_dev)
-	$(bin)/python -m pytest $(PYTEST_ARGS)
+	$(bin)/python -m pytest -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
 
 ## make test-slow  the tests marked slow
 test-slow: $(installed_dev)
-	$(bin)/python -m pytest -m slow $(PYTEST_ARGS)
+	$(bin)/python -m pytest -n $(JOBS) --dist loadfile -m slow $(PYTEST_ARGS)
 
 ## make test-all   both, in one run
 test-all: $(installed_dev)
-	$(bin)/python -m pytest -m "slow or not slow" $(PYTEST_ARGS)
+	$(bin)/python -m pytest -n $(JOBS) --dist loadfile -m "slow or not slow" $(PYTEST_ARGS)
 
 ## make lint       ruff (rules and format) and mypy --strict
 lint: $(installed_dev)

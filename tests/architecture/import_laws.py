@@ -23,6 +23,7 @@ FLOORS = (
     "pipeline",
     "testing",
     "cli",
+    "__main__",
     "pytest_plugin",
 )
 """From the ground up: a floor imports only floors before it. `records` and `errors` are open to all."""

@@ -142,16 +142,26 @@ def test_ending_it_from_outside_leaves_no_folder_and_no_worker(tmp_path, number)
     assert list(tmp_path.iterdir()) == []
 
 
+def interrupted(arguments: list[str], folder: Path, seconds: float) -> tuple[int, str, str]:
+    """Status, standard output and standard error of a check that gets a Ctrl-C after so many seconds."""
+    command = [SCRIPT, "check", *arguments]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=folder, stdout=pipe, stderr=pipe, text=True) as running:
+        time.sleep(seconds)
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate(timeout=60)
+    return running.returncode, out, err
+
+
 def test_ctrl_c_is_130_and_keeps_what_was_done(tmp_path):
     arguments = ["--random", "normal,1024x16000,seed=1", "--function", "softmax", "--upstream", "random"]
     arguments += ["--backend", "numpy", "--scale", "1,2,3,4,5,6,7,8,9", "--report", "json=r.json"]
-    with subprocess.Popen(
-        [SCRIPT, "check", *arguments], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as running:
-        time.sleep(2.0)
-        running.send_signal(signal.SIGINT)
-        out, err = running.communicate(timeout=60)
-    assert running.returncode == 130
+    # On a busy machine a start takes its time: what is interrupted before the first evaluation has nothing to keep.
+    for seconds in (2.0, 5.0, 12.0):
+        status, out, err = interrupted(arguments, tmp_path, seconds)
+        if status != 130 or out:
+            break
+    assert status == 130
     assert "interrupted; what was done until then: " in out
     assert err.endswith("interrupted\n")
     report = json.loads((tmp_path / "r.json").read_text())
