@@ -1,4 +1,4 @@
-"""One finding a line, `path:line: CODE message`, whatever the width of the terminal."""
+"""One finding a line, `path:line: CODE severity: message`, whatever the width of the terminal."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gradaudit.reports.terminal import terminal_safe, without_commands
 
 
 def render(report: Report) -> str:
-    """The findings of all cases in their order, then the expectations that were not met; "" where there is none.
+    """The findings of each case, errors first, then its expectations that were not met; "" where there is none.
 
     What the message does not name of the evaluation follows in brackets; what a spec expects ends in "(expected)".
     """
@@ -25,5 +25,6 @@ def render(report: Report) -> str:
 def _statement(finding: Finding) -> str:
     named = unsaid(finding)
     return (
-        f"{finding.code} {finding.message}{f' [{named}]' if named else ''}{' (expected)' if finding.expected else ''}"
+        f"{finding.code} {finding.severity}: {finding.message}{f' [{named}]' if named else ''}"
+        f"{' (expected)' if finding.expected else ''}"
     )

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from gradaudit.records.case import Case, FunctionCall, InlineArray, Upstream
-from gradaudit.records.evaluation import EvaluationFailure
+from gradaudit.records.evaluation import EvaluationFailure, EvaluationKey
 from gradaudit.records.measurement import HISTOGRAM_EDGES, Measurement, Quantity
 from gradaudit.records.report import SCHEMA_VERSION, CaseReport, Environment, Report
 from gradaudit.records.subject import Subject
@@ -153,9 +153,12 @@ def _measured(measurement: Measurement, case: Case) -> Document:
         "gradient": _quantity(measurement.gradient),
         "jacobian": _quantity(measurement.jacobian),
         "values": {
-            "loss": _values(measurement.output),
-            "gradient": _values(measurement.gradient),
-            "jacobian": _values(measurement.jacobian),
+            name: _values(quantity, measurement.key)
+            for name, quantity in (
+                ("loss", measurement.output),
+                ("gradient", measurement.gradient),
+                ("jacobian", measurement.jacobian),
+            )
         },
         "diagnoses": [
             {"fault": diagnosis.fault, "evidence": _mapping(dict(diagnosis.evidence))}
@@ -210,8 +213,10 @@ def _quantity(measured: Quantity | None) -> Document | None:
     }
 
 
-def _values(measured: Quantity | None) -> Document | None:
-    return None if measured is None or measured.values is None else _fields(measured.values)
+def _values(measured: Quantity | None, key: EvaluationKey) -> Document | None:
+    """Every element, for the case's own inputs alone: of the dozens of probes the worst elements are listed."""
+    unlisted = measured is None or measured.values is None or key.probe is not None
+    return None if unlisted else _fields(measured.values)  # type: ignore[union-attr]
 
 
 def _array(source: object) -> Document | None:

@@ -258,7 +258,10 @@ def _evaluation() -> Schema:
             "loss": quantity,
             "gradient": quantity,
             "jacobian": quantity,
-            "values": _object({"loss": values, "gradient": values, "jacobian": values}),
+            "values": {
+                "description": "every element of the case's own inputs, up to 4,096; null for probes and above that",
+                **_object({"loss": values, "gradient": values, "jacobian": values}),
+            },
             "diagnoses": _list(_object({"fault": STRING, "evidence": SCALARS})),
             "captured": STRING,
             "special_probe": BOOLEAN,

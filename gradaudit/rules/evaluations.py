@@ -44,7 +44,8 @@ def shown_by(showing: Sequence[Measurement], group: Sequence[Measurement], telli
     """A clause that counts the evaluations that show it and names further probes; "" where there is one in all."""
     if len(group) == 1:
         return ""
-    probes = [each.key.probe for each in showing if each is not telling and each.key.probe is not None]
+    others = (each.key.probe for each in showing if each.key.probe != telling.key.probe)
+    probes = [probe for probe in dict.fromkeys(others) if probe is not None]
     named = ", ".join(probes[:NAMED_PROBES]) + (", ..." if len(probes) > NAMED_PROBES else "")
     also = f" (also {plural('probe', len(probes))} {named})" if probes else ""
     verb = "shows" if len(showing) == 1 else "show"

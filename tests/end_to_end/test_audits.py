@@ -107,7 +107,7 @@ def test_a_framework_that_dies_is_3_by_name_and_the_rest_is_audited(gradaudit, t
     outcome = gradaudit("check", *SUM_OF_ALL, "--output-format", "concise")
     assert outcome.status == 3, outcome.err
     crashed, *others = outcome.out.splitlines()
-    assert "RUN601 torch fused float32: " in crashed
+    assert "RUN601 error: torch fused float32: " in crashed
     assert "SIGABRT" in crashed
     assert [line.split(": ")[1].split()[0] for line in others] == ["CAN101", "POW701"]
 

@@ -50,6 +50,6 @@ def test_a_name_that_the_message_leaves_out_follows_it():
     )
     report = sample_report.sample_report(replace(sample_report.forum_case(), findings=(finding,)))
     assert render(report) == (
-        "<command line>: DIV301 torch is off by 3 tolerances "
+        "<command line>: DIV301 error: torch is off by 3 tolerances "
         "[losses.py:Mine fused float16 at scale 10 probe one-hot]\n"
     )

@@ -152,7 +152,7 @@ def test_a_formula_is_shown_as_it_was_written(report, case):
 
 def test_concise_stands_at_the_line_of_the_loss(report):
     assert concise.render(report).startswith(
-        "specs/losses.py:12: BUG402 Wrong (torch) float32 (shown by probe ignored-rows): gradient = reference"
+        "specs/losses.py:12: BUG402 error: Wrong (torch) float32 (shown by probe ignored-rows): gradient = reference"
     )
     assert "[" not in concise.render(report).splitlines()[0]
 

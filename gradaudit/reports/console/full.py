@@ -17,7 +17,7 @@ from gradaudit.reports.console.finding_list import failure_list, finding_list, m
 from gradaudit.reports.console.power_lines import power_lines
 from gradaudit.reports.console.styled import SEVERITY_STYLES, indented, safe
 from gradaudit.reports.console.value_tables import value_tables
-from gradaudit.reports.console.verdict_lines import probe_lines, verdict_lines
+from gradaudit.reports.console.verdict_lines import probe_lines, subject_lines, verdict_lines
 from gradaudit.reports.evaluations import ordered
 from gradaudit.reports.findings import place
 from gradaudit.reports.number_format import quantity, shape
@@ -97,6 +97,7 @@ def _case(
         failure_list(report, verbose=verbose),
         finding_list(report, rules),
         missing_list(report),
+        subject_lines(report),
     )
     for block in blocks:
         for index, renderable in enumerate(block):

@@ -9,6 +9,7 @@ from rich.padding import Padding
 from gradaudit.records.report import CaseReport
 from gradaudit.reports.console.styled import indented, safe
 from gradaudit.reports.probes import probe_summaries, sentence
+from gradaudit.reports.subject_verdicts import subject_verdicts
 from gradaudit.reports.verdicts import verdicts
 
 
@@ -22,3 +23,9 @@ def probe_lines(case: CaseReport) -> Iterator[Padding]:
     """One line for the probes of each subject at each dtype, however many there are."""
     for summary in probe_summaries(case):
         yield indented(safe((sentence(summary), "" if summary.is_sound else "bold red")))
+
+
+def subject_lines(case: CaseReport) -> Iterator[Padding]:
+    """One line for each subject over all of its evaluations: what to take away from the case."""
+    for verdict in subject_verdicts(case):
+        yield indented(safe((verdict.text, "green" if verdict.sound else "bold red")))

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from gradaudit.records.finding import Finding
 from gradaudit.records.measurement import Element, MeasuredCase, Measurement, Quantity
-from gradaudit.rules.evaluations import groups, has_wrong_values, most_telling, shown_by
+from gradaudit.rules.evaluations import groups, has_wrong_values, most_telling, of_subject, shown_by
 from gradaudit.rules.interface import Rule
 from gradaudit.rules.statement import Evidence, about_evaluation, derivatives
 from gradaudit.rules.wording import label, number, place, share
 
 
 def check(measured: MeasuredCase) -> Iterator[Finding]:
-    """One finding for the evaluations of a setting that lost an element within its tolerance, shown by the worst.
+    """One finding for the evaluations of a setting that lost an element within its tolerance, shown by the worst;
+    a single one for all evaluations of a subject.
 
     It is information where probes alone show it: the case's own inputs lose nothing.
     """
-    for group in groups(measured):
+    for group in _together(measured):
         showing = [each for each in group if _lost(each) is not None]
-        if has_wrong_values(measured, group[0].key):
+        if any(has_wrong_values(measured, each.key) for each in showing):
             # What is wrong anyway may be 0 for that reason; what the tightest formulation explains is not.
             showing = [each for each in showing if each.explanation.explains and not each.explanation.looser]
         if not showing:
@@ -44,7 +46,25 @@ def check(measured: MeasuredCase) -> Iterator[Finding]:
             "tolerance": worst.tolerance,
         }
         severity = RULE.severity if measurement.key.probe is None else "info"
-        yield about_evaluation(RULE, measured, measurement.key, message, evidence, severity=severity)
+        finding = about_evaluation(RULE, measured, measurement.key, message, evidence, severity=severity)
+        keys = [each.key for each in showing]
+        yield replace(
+            finding,
+            dtype=finding.dtype if len({key.dtype for key in keys}) == 1 else None,
+            scale=finding.scale if len({key.scale for key in keys}) == 1 else None,
+        )
+
+
+def _together(measured: MeasuredCase) -> Iterator[Sequence[Measurement]]:
+    """What one finding speaks of: a setting of a backend, or all dtypes and scales of a subject."""
+    of_subjects: dict[tuple[str, str], list[Measurement]] = {}
+    for group in groups(measured):
+        key = group[0].key
+        if of_subject(measured, key):
+            of_subjects.setdefault((key.subject, key.backend), []).extend(group)
+        else:
+            yield group
+    yield from of_subjects.values()
 
 
 def _lost(measurement: Measurement) -> tuple[Quantity, Element] | None:

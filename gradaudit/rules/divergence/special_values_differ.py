@@ -49,11 +49,19 @@ def check(measured: MeasuredCase) -> Iterator[Finding]:
                 "reference": element.reference,
             }
         message = (
-            f"{label(measurement.key)}: not the value that is due at special inputs: {counts}{example}"
-            f"{shown_by(showing, group, measurement)}"
+            f"{label(measurement.key)}{_fed(measurement)}: not the value that is due at special inputs: {counts}"
+            f"{example}{shown_by(showing, group, measurement)}"
         )
         severity = "warning" if measurement.special_probe else RULE.severity
         yield about_evaluation(RULE, measured, measurement.key, message, evidence, severity=severity)
+
+
+def _fed(measurement: Measurement) -> str:
+    """What the probe feeds, in brackets; "" for the case's own inputs."""
+    from gradaudit.specs import probes  # most audits have none
+
+    name = measurement.key.probe
+    return f" ({probes.summary(name)})" if name in probes.KNOWN else ""
 
 
 def _mismatches(measurement: Measurement) -> Callable[[Quantity], int]:
