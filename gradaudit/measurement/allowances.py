@@ -8,6 +8,7 @@ import numpy as np
 
 from gradaudit.backends import claimed
 from gradaudit.measurement.audited import Audited
+from gradaudit.numerics import formats
 from gradaudit.records.subject import Subject
 from gradaudit.reference import admissible
 from gradaudit.reference.ladder import ToleranceRow
@@ -39,9 +40,12 @@ class Difference:
 
 
 def allowances(subject: Subject, entry: Audited) -> Allowances | None:
-    """The tolerances of the row that explains `entry`, or of the strictest; None where no truth tells."""
+    """The tolerances of the row that explains `entry`; None where no truth tells, or none of them explains it.
+
+    What computes something else than the truth rounds as that does: the truth's tolerance says nothing of it.
+    """
     truth, measurement = entry.truth, entry.measurement
-    if truth is None or measurement is None or entry.inputs.per_output:
+    if truth is None or measurement is None or entry.inputs.per_output or not measurement.explanation.explains:
         return None
     rows = admissible.rows(entry.inputs.function, entry.inputs.dtype, claimed.profile_of(subject, entry.inputs.dtype))
     explained = measurement.explanation
@@ -67,6 +71,26 @@ def beyond(first: np.ndarray, second: np.ndarray, tolerance: np.ndarray | None) 
         ratio = np.where(differs, excess / np.maximum(allowed, np.finfo(np.float64).tiny), -1.0)
     index = tuple(int(i) for i in np.unravel_index(int(np.argmax(ratio)), a.shape))
     return Difference(index, float(a[index]), float(b[index]), float(allowed[index]), int(differs.sum()))
+
+
+def departure(entry: Audited, before: np.ndarray) -> np.ndarray:
+    """Half of what no rounding makes of a quantity of any function: an element as far off as it is large.
+
+    Infinite where the element is no larger than roundings of all elements, at the size of the largest number that
+    goes in or comes out: cancellation may leave nothing but those. docs/numerics.md, "Contract of a function".
+    """
+    values, u = np.abs(np.asarray(before).astype(np.float64)), formats.get(entry.inputs.dtype).unit_roundoff
+    logits, upstream = entry.inputs.logits, entry.inputs.upstream
+    size = _largest(logits) * max(_largest(values), _largest(upstream))
+    return np.where(values > logits.size * u * size, 0.5 * values, np.inf)
+
+
+def _largest(array: np.ndarray | None) -> float:
+    """The largest finite magnitude, and 1 where all are below."""
+    if array is None:
+        return 1.0
+    values = np.abs(array.astype(np.float64))
+    return max(1.0, float(values[np.isfinite(values)].max(initial=0.0)))
 
 
 def _of_row(truth: Truth, row: ToleranceRow) -> Allowances:

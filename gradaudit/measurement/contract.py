@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from gradaudit.measurement.allowances import Allowances, Difference, allowances, beyond
+from gradaudit.measurement.allowances import Allowances, Difference, allowances, beyond, departure
 from gradaudit.measurement.audited import Audited
 from gradaudit.numerics import formats
 from gradaudit.records.measurement import Breach
@@ -232,9 +232,16 @@ def _backward_alone(entries: Sequence[Audited]) -> Iterator[Breach]:
         what = "loss" if wrong[0].inputs.targets is not None else "result"
         statement = (
             f"the {what} is right on all {len(plain)} inputs, and the gradient is that of something else on "
-            f"{len(wrong)} of them: the fault stands in the backward written by hand, {' or '.join(hand[:3])}"
+            f"{len(wrong)} of them: the fault stands in the forward or backward written by hand of "
+            f"{' or '.join(_named_place(each) for each in hand[:3])}"
         )
         yield _breach("forward-and-backward-disagree", wrong[0], statement, inputs=len(plain), wrong=len(wrong))
+
+
+def _named_place(place: str) -> str:
+    """`losses.py:9 in Loss`, as the adapter tells it, with the name first."""
+    where, _, name = place.rpartition(" in ")
+    return f"{name} ({where})" if where else place
 
 
 def _by_hand(entry: Audited) -> bool:
@@ -256,13 +263,17 @@ def _non_finite(entry: Audited) -> bool:
 def _beyond(  # noqa: PLR0917 - two arrays of one quantity of one entry
     subject: Subject, entry: Audited, quantity: str, before: np.ndarray, after: np.ndarray, without: int | None = None
 ) -> Difference | None:
-    """Where two runs differ by more than two tolerances; `without` leaves one row out."""
+    """Where two runs differ by more than two tolerances; `without` leaves one row out.
+
+    Where the truth's tolerance does not explain the first run there is no bound on its roundings. Another layout is
+    then not judged; another row's logits are, by whether elements moved as far as they are large.
+    """
     if beyond(before, after, None) is None:
         return None  # equal bit for bit, as most are: no tolerance is needed
     allowed: Allowances | None = allowances(subject, entry)
-    if allowed is None:
+    if allowed is None and (without is None or entry.measurement is None or entry.inputs.per_output):
         return None
-    tolerance = np.array(getattr(allowed, quantity))
+    tolerance = departure(entry, before) if allowed is None else np.array(getattr(allowed, quantity))
     if without is not None:
         assert entry.truth is not None
         layout = entry.truth.layout
@@ -270,7 +281,8 @@ def _beyond(  # noqa: PLR0917 - two arrays of one quantity of one entry
             tolerance = np.where(_rows_mask(entry, without), np.inf, tolerance)
         else:
             tolerance[layout.row_index(without)] = np.inf
-    return beyond(before, after, tolerance)
+    difference = beyond(before, after, tolerance)
+    return replace(difference, allowed=0.0) if difference is not None and allowed is None else difference
 
 
 def _rows_mask(entry: Audited, row: int) -> np.ndarray:

@@ -33,20 +33,24 @@ class _Direction:
 def audit_self(entries: Sequence[Audited]) -> tuple[tuple[Breach, ...], tuple[SelfConsistency, ...]]:
     """Breaches of a subject whose gradient is not that of its values, and what is known where it is.
 
-    `entries` are the evaluations of one subject at one dtype; those without experiments say nothing.
+    `entries` are the evaluations of one subject at one dtype; those without experiments say nothing. There is one
+    breach at most, that of the case's own inputs where those show it.
     """
     results = [result for entry in entries for result in _of_entry(entry)]
-    breaches = tuple(
-        Breach(
-            FAULT,
-            result.key,
-            result.statement,
-            (("mismatch", result.mismatch), ("error", result.error), ("directions", result.directions)),
-        )
-        for result in results
-        if result.verdict == "wrong"
+    wrong = [result for result in results if result.verdict == "wrong"]
+    if not wrong:
+        return (), tuple(results)
+    first = next((result for result in wrong if result.key.probe is None), wrong[0])
+    tried = sum(result.verdict != "not_tried" for result in results)
+    counted = f"; {len(wrong)} of {tried} evaluations show it" if tried > 1 else ""
+    evidence = (
+        ("mismatch", first.mismatch),
+        ("error", first.error),
+        ("directions", first.directions),
+        ("evaluations", tried),
+        ("wrong", len(wrong)),
     )
-    return breaches, tuple(results)
+    return (Breach(FAULT, first.key, first.statement + counted, evidence),), tuple(results)
 
 
 def _of_entry(entry: Audited) -> Iterator[SelfConsistency]:
@@ -178,7 +182,10 @@ class _Comparison:
             f"{len(self.directions)} directions"
         )
         if np.isfinite(worst.rate):
-            statement += f"; the remainder falls like h^{worst.rate:.2f}, that of a gradient like h^2"
+            statement += (
+                "; half the step makes what the gradient leaves unexplained of the change "
+                f"{2.0**worst.rate:.2f} times smaller, where a right gradient makes it 4 times smaller"
+            )
         return statement + self._factor_text() + self._coordinate_text() + self._wrong_forward_mode(worst, derivative)
 
     def _factor_text(self) -> str:
@@ -261,7 +268,9 @@ class _Comparison:
 
     def _rate_text(self) -> str:
         rates = [each.rate for each in self.directions if np.isfinite(each.rate)]
-        return f", Taylor rate {float(np.median(rates)):.2f}" if rates else ""
+        if not rates:
+            return ""
+        return f", half the step leaves a remainder {2.0 ** float(np.median(rates)):.2f} times smaller"
 
     def _forward_mode_text(self) -> str:
         """The dot-product identity <v, J d> = <J^T v, d>."""

@@ -58,12 +58,14 @@ def concluded(
         place = _definition(entries[0].evaluation)
         if place is not None:
             definitions.setdefault(name, place)
-        breaches += contract.breaches(subject, entries)
+        broken = contract.breaches(subject, entries)
         if case.function.name == SELF:
             disagreements, said = audit_self(entries)
-            breaches += disagreements
+            named = {breach.fault for breach in disagreements}
+            breaches += [*(breach for breach in broken if breach.fault not in named), *disagreements]
             consistency += said
             continue
+        breaches += broken
         rows = admissible.rows(case.function, dtype, claimed.profile_of(subject, dtype))
         entries = agreeing(entries, rows)  # noqa: PLW2901 - the same evaluations, held against one another
         remeasured |= {each.measurement.key: each.measurement for each in entries if each.measurement is not None}

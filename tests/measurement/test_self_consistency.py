@@ -95,6 +95,26 @@ def test_one_wrong_element_is_found_and_placed() -> None:
     assert "x the right one" not in said.statement
 
 
+def test_a_wrong_gradient_is_one_breach_however_many_inputs_show_it() -> None:
+    (alone,), said = audited(cross_entropy(7.0))
+    assert not alone.statement.endswith("show it")
+    call = FunctionCall(SELF, MappingProxyType({"reduction": "mean", "ignore_index": -100, "output": "loss"}))
+    subject = Subject(name="loss", backend="numpy", target="", live=cross_entropy(7.0))
+    entries = []
+    for probe in ("ones", None, "ordinary"):
+        logits, upstream = LOGITS.astype("float32"), np.asarray(1.75, "float32")
+        fed = Inputs(call, "float32", 1.0, (1,), logits, LABELS, upstream, False, None, probe=probe)
+        key = EvaluationKey("loss", "numpy", "custom", "float32", 1.0, probe)
+        result = live.evaluate(key, fed, subject, experiments=True)
+        assert isinstance(result, Evaluation)
+        entries.append(Audited(fed, None, result, None))
+    (breach,), all_said = audit_self(entries)
+    assert len(all_said) == 3
+    assert breach.key.probe is None, "the case's own inputs speak first"
+    assert breach.statement == f"{said.statement}; 3 of 3 evaluations show it"
+    assert dict(breach.evidence)["wrong"] == 3
+
+
 def test_minus_infinity_takes_no_part() -> None:
     logits = LOGITS.copy()
     logits[:, 10] = -np.inf
@@ -173,7 +193,8 @@ def test_a_detached_weight_is_wrong_and_forward_mode_has_nothing_to_say() -> Non
 
     _, said = audited(focal, backend="torch")
     assert said.verdict == "wrong"
-    assert "the remainder falls like h^1.0" in said.statement
+    assert "; half the step makes what the gradient leaves unexplained of the change 2.0" in said.statement
+    assert " times smaller, where a right gradient makes it 4 times smaller" in said.statement
     assert "x the right one" not in said.statement
 
 

@@ -179,13 +179,16 @@ def _of_targets(found: Experiments) -> None:
 
 
 def _written_by_hand(output: Tensor, place: Any) -> List[str]:
-    """Where the backwards that are written by hand stand, of all that the graph of `output` holds."""
+    """Where the autograd.Functions written by hand stand, of all that the graph of `output` holds.
+
+    The class that is applied, not its backward: that may be inherited, or hand out what the forward precomputed.
+    """
     import torch
 
     found: List[str] = []
     for node in _graph(output):
         if isinstance(node, torch.autograd.function.BackwardCFunction):
-            where = place(None, type(node)._forward_cls.backward)
+            where = place(None, type(node)._forward_cls)
             found += [where] if where not in found else []
     return found
 
