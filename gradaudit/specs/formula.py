@@ -151,6 +151,8 @@ class _Reader:
     def operator(self, node: ast.BinOp, depth: int) -> int:
         if isinstance(node.op, ast.Pow):
             return self.add(node, "power", self.read(node.left, depth), value=self.exponent(node.right))
+        if isinstance(node.op, ast.BitXor):
+            raise self.problem("^ is no power here; write **, as in a**2", node)
         if type(node.op) not in OPERATORS:
             raise self.problem(f"{_described(node)} has no meaning here; allowed are {_allowed()}", node)
         return self.add(node, OPERATORS[type(node.op)], self.read(node.left, depth), self.read(node.right, depth))
@@ -178,10 +180,14 @@ class _Reader:
         if node.id in FUNCTIONS:
             raise self.problem(f"{node.id} is a function; give it an argument, as in {node.id}(z)", node)
         shown = shortened(node.id)
-        known = (*self.graph.names, *self.constants)
+        known = tuple(dict.fromkeys((*INPUTS, *self.constants)))
         meant = f"; did you mean {ELSEWHERE[node.id]!r}?" if node.id in ELSEWHERE else did_you_mean(node.id, known)
-        own = f"; name numbers of your own under constants: {{{shown}: 2.0}}"
-        raise self.problem(f"there is no {shown!r}{meant}{own}", node)
+        raise self.problem(f"there is no {shown!r}{meant}{self.declaring(shown)}", node)
+
+    def declaring(self, name: str) -> str:
+        """How a number of the user's own gets its name, and which have one."""
+        declared = f"declared there: {', '.join(map(shortened, self.constants))}" if self.constants else "none is yet"
+        return f"; name numbers of your own under constants: {{{name}: 2.0}} ({declared})"
 
     def call(self, node: ast.Call, depth: int) -> int:
         name = self.called(node.func)
@@ -198,8 +204,16 @@ class _Reader:
             name = node.attr
         elif isinstance(node, ast.Name):
             name = node.id
+        elif isinstance(node, (ast.Call, ast.BinOp, ast.Subscript, ast.UnaryOp, ast.Constant)):
+            picked = "the class of a at the label is a[y] or take(a, y), a product is written with *"
+            what = "an expression in parentheses" if isinstance(node, (ast.BinOp, ast.UnaryOp)) else _described(node)
+            raise self.problem(f"{what} is a value and no function; {picked}", node)
         else:
             raise self.problem(f"only functions by name can be called: {one_of(FUNCTIONS)}", node)
+        if name in self.graph.names or name in self.constants:
+            picked = f"; its class at the label is {name}[y] or take({name}, y)"
+            hint = picked if self.graph.names.get(name) == CLASS else "; a product is written with *"
+            raise self.problem(f"{name} is a value and no function{hint}", node)
         if name not in FUNCTIONS:
             hint = f"; did you mean {ELSEWHERE[name]!r}?" if name in ELSEWHERE else did_you_mean(name, FUNCTIONS)
             raise self.problem(f"there is no function {shortened(name)!r}{hint}", node)
@@ -216,7 +230,12 @@ class _Reader:
             value = self.constants.get(node.id)
             if isinstance(value, (int, float)):
                 return float(value)
-        raise self.problem("an exponent is a number, or the name of a constant that is one", node)
+            if node.id not in self.graph.names and node.id not in FUNCTIONS:
+                shown = shortened(node.id)
+                meant, own = did_you_mean(node.id, tuple(self.constants)), self.declaring(shown)
+                raise self.problem(f"there is no {shown!r}{meant}{own}", node)
+        general = "; powers of other values are exp(b * log(a))"
+        raise self.problem(f"an exponent is a number, or the name of a constant that is one{general}", node)
 
     def add(self, node: ast.expr, operation: str, *arguments: int, value: float | str | None = None) -> int:
         try:
@@ -238,6 +257,9 @@ def _described(node: ast.expr) -> str:
         ast.Lambda: "a lambda",
         ast.BoolOp: "a logical operation",
         ast.NamedExpr: "an assignment",
+        ast.Call: "the result of a call",
+        ast.Constant: "a number",
+        ast.Subscript: "a picked class",
     }
     return words.get(type(node), f"a {type(node).__name__}")
 

@@ -43,6 +43,26 @@ REFUSED = {
     "exp(y) * z": (1, "exp of a label; a label is there to pick a class, as in take(z, y)"),
     "z[0]": (1, "take(a, y) picks at a label, but its second argument is the same number for every row"),
     "take(max(z), y)": (1, "take(a, y) picks one class of a, but its first argument is one number per row"),
+    "z ^ 2": (1, "^ is no power here; write **, as in a**2"),
+    "1 - z(y)": (5, "z is a value and no function; its class at the label is z[y] or take(z, y)"),
+    "prior(y) * z": (1, "prior is a value and no function; its class at the label is prior[y] or take(prior, y)"),
+    "gamma(z)": (1, "gamma is a value and no function; a product is written with *"),
+    "-softmax(z)(y)": (2, "the result of a call is a value and no function; the class of a at the label is a[y] or "),
+    "2 (z)": (
+        1,
+        "a number is a value and no function; the class of a at the label is a[y] or take(a, y), a ",
+    ),
+    "(1 - z)(y)": (2, "an expression in parentheses is a value and no function; "),
+    "z ** gama": (
+        6,
+        "there is no 'gama'; did you mean 'gamma'?; name numbers of your own under constants: {gama: 2.0} "
+        "(declared there: gamma, prior)",
+    ),
+    "alpha * z": (
+        1,
+        "there is no 'alpha'; expected z, y, q, w, n, gamma or prior; name numbers of your own under constants: "
+        "{alpha: 2.0} (declared there: gamma, prior)",
+    ),
     "z ** z": (6, "an exponent is a number, or the name of a constant that is one"),
     "z ** prior": (6, "an exponent is a number, or the name of a constant that is one"),
     "1 + 2": (1, "the result is the same number for every row; expected one number per row, or one per class"),
@@ -82,6 +102,15 @@ def test_everything_else_is_refused_with_its_column(text: str, column: int, mess
         parse(text, CONSTANTS)
     assert refused.value.column == column
     assert str(refused.value).startswith(f"column {column} of the formula: {message}")
+
+
+@pytest.mark.parametrize("text", ["alpha * z", "z**alpha"])
+def test_where_no_constant_is_declared_the_message_says_so(text: str) -> None:
+    with pytest.raises(UnreadableFormulaError) as refused:
+        parse(text, {})
+    message = str(refused.value)
+    assert "there is no 'alpha'" in message
+    assert message.endswith("; name numbers of your own under constants: {alpha: 2.0} (none is yet)")
 
 
 @pytest.mark.parametrize("text", ["losses.py:loss", "package.losses:Loss.formula", "../losses.py:loss"])
