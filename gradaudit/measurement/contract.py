@@ -233,14 +233,16 @@ def _backward_alone(entries: Sequence[Audited]) -> Iterator[Breach]:
         statement = (
             f"the {what} is right on all {len(plain)} inputs, and the gradient is that of something else on "
             f"{len(wrong)} of them: the fault stands in the forward or backward written by hand of "
-            f"{' or '.join(_named_place(each) for each in hand[:3])}"
+            f"{' or '.join(_named_place(each, wrong[0]) for each in hand[:3])}"
         )
         yield _breach("forward-and-backward-disagree", wrong[0], statement, inputs=len(plain), wrong=len(wrong))
 
 
-def _named_place(place: str) -> str:
-    """`losses.py:9 in Loss`, as the adapter tells it, with the name first."""
+def _named_place(place: str, entry: Audited) -> str:
+    """`losses.py:9 in Loss`, as the adapter tells it, with the name first; the name alone for the subject itself."""
     where, _, name = place.rpartition(" in ")
+    if place == entry.evaluation.notes.get("defined"):
+        return name  # every statement ends with that place
     return f"{name} ({where})" if where else place
 
 

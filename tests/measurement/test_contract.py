@@ -260,6 +260,9 @@ def test_a_backward_by_hand_that_is_not_of_its_own_loss() -> None:
     statement = only("forward-and-backward-disagree", entry(gradient=gradient * np.float32(7), **by_hand))
     assert "the loss is right on all 1 inputs, and the gradient is that of something else on 1 of them" in statement
     assert "in the forward or backward written by hand of Loss (losses.py:9)" in statement
+    itself = {"written_by_hand": ["losses.py:3 in loss"]}
+    statement = only("forward-and-backward-disagree", entry(gradient=gradient * np.float32(7), **itself))
+    assert statement.endswith(" written by hand of loss (losses.py:3 in loss)")
     assert breaches(entry(gradient=gradient * np.float32(7))) == {}, "autograd differentiates what it is given"
     assert breaches(entry(**by_hand)) == {}
     wrong_loss = entry(output=np.asarray(3.0, np.float32), gradient=gradient * np.float32(7), **by_hand)
