@@ -1,4 +1,4 @@
-"""`gradaudit explain`: all that is known of one rule."""
+"""`gradaudit explain`: all that is known of one rule, or of one function."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from gradaudit.cli.streams import page_width, write
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gradaudit.functions.interface import Function, Parameter
     from gradaudit.rules.interface import Rule
 
 INDENT = "  "
@@ -19,16 +20,24 @@ CODE_FILE = "losses.py"
 
 def explain(
     code: Annotated[
-        str, typer.Argument(metavar="CODE", help="Code (CAN101), name (summed-outputs-cancel) or family (CAN).")
+        str,
+        typer.Argument(
+            metavar="CODE", help="Code (CAN101), name (summed-outputs-cancel) or family (CAN); or function (focal)."
+        ),
     ],
 ) -> int:
-    """Tell all about one rule, or list those of a family.
+    """Tell all about a rule or a function, or list a family of rules.
 
-    What it flags and why, the mathematics, a case that fires it and one that does not, and what to do.
+    What a rule flags and why, the mathematics, a case that fires it and one that does not, and what to do; what
+    a function computes, with its gradient and its parameters.
     """
+    from gradaudit.functions import registry as functions
     from gradaudit.rules import registry
 
     width = min(page_width(), 100)
+    if code.strip().lower() in functions.names():
+        write(function_page(functions.get(code.strip().lower()), width))
+        return 0
     begun = registry.beginning_with(code)
     write(listing(begun, width) if begun else page(registry.find(code), width))
     return 0
@@ -58,6 +67,27 @@ def page(rule: Rule, width: int) -> str:
     ]
     heading = f"{rule.code} {rule.name} ({rule.severity})\n{rule.family}\n"
     return heading + "".join(f"\n{title}\n{text}\n" for title, text in sections if text)
+
+
+def function_page(function: Function, width: int) -> str:
+    """The documentation of a function: its definition with the mean's denominator, its gradient, its parameters."""
+    sections = [
+        ("What it computes", _filled(function.formula, width)),
+        ("Its gradient", _filled(function.gradient_formula, width)),
+        ("Its Jacobian", _filled(function.jacobian, width)),
+        ("What always holds", "\n".join(_filled(f"* {each}", width) for each in function.invariants)),
+        ("Parameters", "\n".join(_filled(_parameter(each), width) for each in function.parameters)),
+        ("Source", _filled(function.source, width)),
+    ]
+    heading = f"{function.name}\n{function.summary}\n"
+    return heading + "".join(f"\n{title}\n{text}\n" for title, text in sections if text)
+
+
+def _parameter(parameter: Parameter) -> str:
+    absent = parameter.default is None or parameter.default == ()
+    choices = f", one of {', '.join(parameter.choices)}" if parameter.choices else ""
+    unless = "absent" if absent else parameter.default
+    return f"{parameter.name} ({parameter.kind}{choices}; {unless} unless given): {parameter.doc}"
 
 
 def _example(spec: str | None, code: str | None) -> str:

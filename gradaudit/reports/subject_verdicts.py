@@ -13,8 +13,6 @@ from gradaudit.reports.verdicts import Verdict, is_sound
 DIGITS = {"float64": 53, "float32": 24, "float16": 11, "bfloat16": 8}
 """Bits of the significand, by which dtypes are wide or narrow."""
 
-COARSER = "the rounding of a narrower dtype covers it"
-
 
 def subject_verdicts(report: CaseReport) -> Iterator[Verdict]:
     """One sentence for each subject; a dtype that passes where a wider one is wrong has not acquitted it."""
@@ -38,7 +36,7 @@ def _said(
         return "consistent with its own values"
     wider = [other for other in wrong if wrong[other] and DIGITS.get(other, 0) > DIGITS.get(dtype, 0)]
     if wider:
-        return f"within tolerance, which acquits nothing: {wider[0]} shows an error, and {COARSER}"
+        return f"within tolerance, though {wider[0]} is wrong: {dtype} is too coarse to tell"
     return "within tolerance"
 
 

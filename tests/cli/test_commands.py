@@ -6,6 +6,7 @@ import jsonschema
 import pytest
 
 from gradaudit import __version__, pipeline
+from gradaudit.functions import registry as functions
 from gradaudit.records.evaluation import BackendState
 from gradaudit.rules import registry
 
@@ -63,6 +64,14 @@ def test_explain_lists_a_family(cli, letters):
         code for code in registry.codes() if code.startswith("SAT")
     ]
     assert outcome.out.endswith("\n`gradaudit explain SAT201` tells all about the first of them.\n")
+
+
+@pytest.mark.parametrize("name", functions.names())
+def test_every_function_can_be_explained(cli, name):
+    outcome = cli("explain", name)
+    assert outcome.status == 0
+    assert outcome.out.startswith(f"{name}\n")
+    assert all(f"  {parameter.name} (" in outcome.out for parameter in functions.get(name).parameters)
 
 
 def test_explain_shows_the_code_of_an_example(cli):

@@ -14,6 +14,7 @@ from gradaudit.reports import concise, json_document
 from gradaudit.reports.console import full
 from gradaudit.reports.probes import probe_summaries, sentence
 from gradaudit.reports.report_schema import report_schema
+from gradaudit.reports.subject_verdicts import subject_verdicts
 from gradaudit.reports.verdicts import verdicts
 from tests.reports import sample_report, subject_report
 from tests.reports.test_json_document import closed
@@ -201,3 +202,39 @@ def test_names_of_probes_and_subjects_are_made_harmless(report, case):
     assert "\x1b" not in text
     assert "\u202e" not in text
     assert not any(line.startswith("::") for line in text.splitlines())
+
+
+def test_every_element_is_listed_for_the_own_inputs_alone(report):
+    (case,) = json_document.document(report)["cases"]
+    measured = [item for item in case["evaluations"] if item["loss"] is not None]
+    assert all(item["values"]["gradient"] is None for item in measured if item["probe"] is not None)
+    assert any(item["gradient"]["worst"] for item in measured if item["probe"] is not None)
+
+
+def test_a_subject_is_summed_up_in_one_line(case):
+    assert [verdict.text for verdict in subject_verdicts(case)] == [
+        "Right (torch): float32: within tolerance",
+        "Wrong (torch): float32: wrong (BUG402)",
+        "Short (torch): float32: wrong (CON505)",
+    ]
+
+
+def test_a_narrow_dtype_that_passes_is_said_to_be_too_coarse(case):
+    narrow = [
+        replace(item, key=replace(item.key, dtype="bfloat16"))
+        for item in case.measurements
+        if item.key.subject == "Right"
+    ]
+    as_wrong = [replace(item, key=replace(item.key, subject="Wrong")) for item in narrow]
+    both = replace(
+        case,
+        case=replace(case.case, dtypes=("float32", "bfloat16")),
+        measurements=(*case.measurements, *narrow, *as_wrong),
+    )
+    right, wrong, short = (verdict.text for verdict in subject_verdicts(both))
+    assert right == "Right (torch): float32, bfloat16: within tolerance"
+    assert wrong == (
+        "Wrong (torch): float32: wrong (BUG402); "
+        "bfloat16: within tolerance, though float32 is wrong: bfloat16 is too coarse to tell"
+    )
+    assert short == "Short (torch): float32: wrong (CON505); bfloat16: not audited"

@@ -115,6 +115,18 @@ class TestTargetGradientCancelled:
             "[0, 1]",
         )
 
+    def test_is_told_once_of_a_subject_whatever_its_dtypes_and_scales(self) -> None:
+        lost = quantity(cancelled=2, worst_cancelled=element(0.0, -2.06e-9, 0.5, (0, 1)))
+        of = case(subjects=(subject(),))
+        settings = [("float32", 1.0), ("float32", 30.0), ("float16", 1.0)]
+        keys = [
+            key(subject="losses.py:f", backend="torch", formulation="", dtype=dtype, scale=scale)
+            for dtype, scale in settings
+        ]
+        (finding,) = found(CAN103, *(measurement(key=each, gradient=lost) for each in keys), of=of)
+        assert (finding.subject, finding.dtype, finding.scale) == ("losses.py:f", None, None)
+        assert finding.message.endswith("; 3 of 3 evaluations show it")
+
     def test_reads_the_jacobian_too(self) -> None:
         lost = quantity("jacobian", cancelled=1, worst_cancelled=element(0.0, 1e-9, 1.0))
         (finding,) = found(CAN103, measurement(gradient=None, jacobian=lost))

@@ -94,3 +94,21 @@ def test_a_device_that_a_subject_asks_for_is_no_missing_default() -> None:
     absent = failure("missing", "no device 'cuda' here", subject=own.name, backend="torch")
     (told,) = found(RUN603, absent, of=case(subjects=(own,)))
     assert told.message.startswith(f"backend torch (which {own.name} asks for) is missing, and 1 evaluation with it")
+
+
+@pytest.mark.parametrize(
+    ("reason", "cause"),
+    [
+        ("losses.py:3 in f: NameError: name 'torchh' is not defined", "misspelt"),
+        ("losses.py:3 in f: AttributeError: module 'torch' has no attribute 'sofmax'", "misspelt"),
+        ("losses.py: ModuleNotFoundError: No module named 'apex'", "not installed"),
+        ("losses.py:1: SyntaxError: invalid syntax", "no valid Python"),
+        ("losses.py:3 in f: ValueError: expected 2 axes", ""),
+    ],
+)
+def test_an_exception_that_no_input_would_mend_is_told_as_such(reason: str, cause: str) -> None:
+    (finding,) = found(
+        RUN605, failure("raised", reason, subject="losses.py:f", backend="torch"), of=case(subjects=(subject(),))
+    )
+    assert finding.message.split(reason)[1].endswith(")") == bool(cause)
+    assert cause in finding.message
