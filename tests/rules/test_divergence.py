@@ -214,6 +214,7 @@ class TestSpecialValuesDiffer:
         special = measurement(key=key(probe="all-ignored"), gradient=self.wrong, special_probe=True)
         (finding,) = found(DIV305, special)
         assert (finding.severity, finding.probe) == ("warning", "all-ignored")
+        assert "probe all-ignored (every row ignored: no row is left for the mean): " in finding.message
 
     @pytest.mark.parametrize(
         "differing",
