@@ -41,12 +41,17 @@ def concluded(audited: Sequence[Audited], rows: Sequence[ToleranceRow]) -> tuple
     open_to_models = [view for view in finite if not ranges.explained(view)]
     row = _row(rows)
     tiers = _tiers(open_to_models)
-    for explain, undetached in STEPS:
+    loosest = _loosest(rows)
+    for explain, undetached, loose in STEPS:
+        if loose and loosest is None:
+            continue
         for tier in tiers:
-            evidence = Evidence(tier, row, undetached=undetached)
+            evidence = Evidence(tier, row, undetached=undetached, loosest=loosest if loose else None)
             found = explain(evidence)
             if found:
-                left = [view for view in wrong if view not in tier and not _accounts_for(found[0], view, row)]
+                left = [
+                    view for view in wrong if view not in tier and not _accounts_for(found[0], view, row, loosest)
+                ]
                 return (*misshapen, *beyond_range, *naming.named_faults(found, evidence, _unexplained(left)))
     low = ranges.low_precision(wrong)
     if low:
@@ -54,6 +59,9 @@ def concluded(audited: Sequence[Audited], rows: Sequence[ToleranceRow]) -> tuple
     numeric = [view for view in wrong if view.numeric and not ranges.explained(view)]
     if not numeric:
         return (*misshapen, *beyond_range)
+    if any(view.finite and view.moderate for view in numeric):
+        # Numbers that no range is left for are wrong too: whatever does that may have led the others astray.
+        beyond_range = ()
     return (*misshapen, *beyond_range, *partial.undiagnosed(numeric, Evidence(open_to_models, row)))
 
 
@@ -65,14 +73,16 @@ def _two_slips(evidence: Evidence) -> list[Explanation]:
     return double_explanations(evidence, catalogue(evidence.views[0]))
 
 
-STEPS: tuple[tuple[Callable[[Evidence], list[Explanation]], bool], ...] = (
-    (_one_slip, False),
-    (fitted, False),
-    (_two_slips, False),
-    (_one_slip, True),
-    (fitted, True),
+STEPS: tuple[tuple[Callable[[Evidence], list[Explanation]], bool, bool], ...] = (
+    (_one_slip, False, False),
+    (fitted, False, False),
+    (_one_slip, False, True),
+    (_two_slips, False, False),
+    (_one_slip, True, False),
+    (fitted, True, False),
 )
-"""What is tried, in order; with true, a shift of the logits may have been differentiated."""
+"""What is tried, in order. The first mark: a shift of the logits may have been differentiated; the second: the sound
+part may be a formulation that loses digits at a common offset of the logits."""
 
 
 def _tiers(views: Sequence[View]) -> list[list[View]]:
@@ -93,12 +103,12 @@ def _tiers(views: Sequence[View]) -> list[list[View]]:
     return [tier for tier in distinct if any(not (view.output_right and view.gradient_right) for view in tier)]
 
 
-def _accounts_for(found: Explanation, view: View, row: ToleranceRow) -> bool:
+def _accounts_for(found: Explanation, view: View, row: ToleranceRow, loosest: ToleranceRow | None) -> bool:
     """Whether an explanation of other evaluations holds for this one too."""
     if not view.upstream.any():
         # A factor that is divided by the upstream gradient leaves a gradient where 0 is due.
         return found.gradient.constant is not None and "u" in found.gradient.constant.symbols
-    return holds(found, view, row)
+    return holds(found, view, row) or (loosest is not None and holds(found, view, row, loosest))
 
 
 def _unexplained(views: Sequence[View]) -> tuple[str, ...]:
@@ -122,3 +132,9 @@ def _row(rows: Sequence[ToleranceRow]) -> ToleranceRow:
     sound = [row for row in rows if not row.weaker]
     plain = [row for row in sound if not row.looser]
     return (plain or sound or list(rows))[-1]
+
+
+def _loosest(rows: Sequence[ToleranceRow]) -> ToleranceRow | None:
+    """The last admissible formulation of the declared precision that loses digits at a common offset."""
+    found = [row for row in rows if not row.weaker and row.common_offset]
+    return found[-1] if found else None

@@ -112,6 +112,10 @@ WHOLE = tuple(range(2, 17))
 """Whole numbers that a factor may be: numbers of chunks, of devices, of heads."""
 
 
+FARTHEST = 4
+"""The largest order of a product of two factors: beyond it some product is near any number."""
+
+
 NATURAL = ({"V", "N"}, {"W", "N"}, {"W", "V"}, {"N", "N-1"}, {"N", "N+1"}, {"V", "V-1"}, {"V", "I"}, {"C", "C-1"})
 """Quotients that a wrong denominator gives; others are rather two factors."""
 
@@ -206,6 +210,8 @@ class Search:
         found = []
         for a, b in zip(rows[fits], columns[fits], strict=True):
             one, other = constants[simple[a]], constants[simple[b]]
+            if one.order + other.order > FARTHEST or one.symbols & other.symbols:
+                continue
             text = f"{one.text} x {other.text}"
             found.append(Constant(text, one.symbols | other.symbols, one.order + other.order, (one, other)))
         return sorted(found, key=lambda constant: constant.order)

@@ -22,7 +22,8 @@ from gradaudit.reference.truth import Truth
 def explain(truth: Truth, profile: Profile, wrong: WrongRows) -> Diagnosis | None:
     """The fault, if overflow or underflow of the unshifted exponentials accounts for every wrong row."""
     affected = wrong.beyond | wrong.output_non_finite | wrong.gradient_non_finite
-    if not affected and not wrong.reduced_non_finite:
+    if not (wrong.output_non_finite or wrong.gradient_non_finite or wrong.reduced_non_finite):
+        # Numbers that are finite and merely imprecise say nothing about the range.
         return None
     rows = extremes(truth)
     for shift, shifted_by in _shifts(rows):

@@ -59,7 +59,14 @@ RIGHT = Reading((), None, ONE)
 class Evidence:
     """The evaluations that a fault has to explain, under one arithmetic, and the predictions made for them."""
 
-    def __init__(self, views: Sequence[View], row: ToleranceRow, *, undetached: bool = False) -> None:
+    def __init__(
+        self,
+        views: Sequence[View],
+        row: ToleranceRow,
+        *,
+        undetached: bool = False,
+        loosest: ToleranceRow | None = None,
+    ) -> None:
         # What fails goes first, and what tells most at the least cost: enough rows and classes, the small before the
         # large.
         self.views = sorted(
@@ -71,6 +78,8 @@ class Evidence:
             ),
         )
         self.row = row
+        # An admissible formulation that loses digits: what it loses at the reference, a slip may lose beside it.
+        self.loosest = loosest
         # Whether a shift of the logits may have been differentiated: its derivative is 0 but for rounding errors.
         self.undetached = undetached
         self.search = Search(self.views)
@@ -78,15 +87,25 @@ class Evidence:
 
     def predicted(self, view: View, recipe: Recipe) -> Prediction:
         """What a recipe gives; where a slip does not exist for the inputs, the reference."""
+        plain = self._plain(view, recipe)
+        if self.loosest is None:
+            return plain
+        return loosened(plain, self._due(view, self.row), self._due(view, self.loosest))
 
+    def _due(self, view: View, row: ToleranceRow) -> Prediction:
+        result = view.remembered(("due", row.formulation, row.precision), lambda: reference(view, row))
+        assert isinstance(result, Prediction)
+        return result
+
+    def _plain(self, view: View, recipe: Recipe) -> Prediction:
         def make() -> Prediction:
             if not recipe:
-                return reference(view, self.row)
+                return self._due(view, self.row)
             try:
                 return predict(view, recipe)
             except (NotApplicableError, ValueError, IndexError):
                 # A slip that does not fit the shapes of a function does not exist for it.
-                return self.predicted(view, ())
+                return self._plain(view, ())
 
         key = ("recipe", *(f"{variation.stage}: {variation.name}" for variation in recipe))
         result = view.remembered(key, make)
@@ -98,6 +117,7 @@ class Evidence:
     def gradient_scales(self, recipe: Recipe) -> list[tuple[Scales, np.ndarray]] | None:
         """Factors of the rows of every evaluation, and rows that leak; None where a row has no factor at all."""
         found = []
+        asked = decided = 0
         for view in self.views:
             predicted = self.predicted(view, recipe).gradient
             if recipe and view is self.views[0] and not np.isfinite(predicted.rad).all():
@@ -111,17 +131,22 @@ class Evidence:
             leaking = silent & (np.abs(got).max(axis=1, initial=0.0) > absolute)
             if leaking.any() and (view.elementwise or not np.all(view.ignored[leaking])):
                 return None
+            if not view.gradient_right:
+                returned = (np.abs(got) > absolute) & ~leaking[:, None]
+                asked += int(np.count_nonzero(returned))
+                decided += int(np.count_nonzero(returned & (np.abs(predicted.mid) > predicted.rad)))
             scales = row_scales(predicted, got, relative, absolute)
             scales = Scales(np.where(leaking, -np.inf, scales.low), np.where(leaking, np.inf, scales.high))
             if not scales.possible or (recipe and not self._plausible(view, recipe, predicted, scales)):
                 return None
             found.append((scales, leaking))
-        return found
+        # A slip that most of what was returned lies within the uncertainty of is no more than a guess.
+        return None if recipe and 2 * decided < asked else found
 
     def gradient_readings(self, recipe: Recipe) -> list[Reading]:
         """Every reading of the gradients by `recipe`, the simplest first."""
         fits = self.gradient_scales(recipe)
-        if fits is None:
+        if fits is None or not self._slips(recipe):
             return []
         scales = [each for each, _ in fits]
         readings = self._constants(recipe, None, [each.shared() for each in scales])
@@ -135,6 +160,17 @@ class Evidence:
                 for leak, constant in self._leaks([leaking for _, leaking in fits])
             ]
         return sorted(readings, key=lambda reading: reading.order)
+
+    def _slips(self, recipe: Recipe) -> bool:
+        """Whether every slip of a recipe changes a gradient or an output by more than both tolerances somewhere.
+
+        What is the reference itself on all inputs would explain by its own tolerance alone.
+        """
+        for variation in recipe:
+            rest = tuple(each for each in recipe if each is not variation)
+            if not any(differs(self._plain(view, recipe), self._plain(view, rest)) for view in self.views):
+                return False
+        return True
 
     def _plausible(self, view: View, recipe: Recipe, predicted: Bounded, scales: Scales) -> bool:
         """Whether factors of the rows may mean something: all alike, or by a pattern; and not 0 for all of them."""
@@ -264,6 +300,25 @@ class Evidence:
         return all(
             low <= self.search.value(constant, position) <= high for position, (low, high) in enumerate(intervals)
         )
+
+
+def differs(one: Prediction, other: Prediction) -> bool:
+    """Whether two predictions exclude each other in some element."""
+    pairs = ((one.gradient, other.gradient), (one.output, other.output))
+    return any(bool(np.any(np.abs(a.mid - b.mid) > a.rad + b.rad)) for a, b in pairs if a.mid.shape == b.mid.shape)
+
+
+def loosened(found: Prediction, due: Prediction, loose: Prediction) -> Prediction:
+    """A prediction with the digits that a looser formulation of the reference loses, element by element."""
+
+    def wider(a: Bounded, plain: Bounded, wide: Bounded) -> Bounded:
+        if a.rad.shape != plain.rad.shape:
+            return a
+        known = np.where(np.isfinite(plain.rad), plain.rad, 0.0)
+        return Bounded(a.mid, a.rad + np.maximum(wide.rad - known, 0.0))
+
+    output = wider(found.output, due.output, loose.output)
+    return Prediction(output, wider(found.gradient, due.gradient, loose.gradient), found.total)
 
 
 def with_shift(view: View, gradient: Bounded) -> Bounded:

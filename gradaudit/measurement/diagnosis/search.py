@@ -45,6 +45,18 @@ class Explanation:
             names.add("ignored-rows-leak")
         return frozenset(names)
 
+    @property
+    def slips(self) -> int:
+        """Of how many independent slips it is made; what loss and gradient have in common counts once."""
+        names = {variation.name for reading in (self.loss, self.gradient) for variation in reading.recipe}
+        names |= {reading.pattern.name for reading in (self.loss, self.gradient) if reading.pattern is not None}
+        factors = {
+            part.text for each in (self.loss, self.gradient) if each.constant for part in each.constant.factors
+        }
+        unnamed = any(each.constant is None for each in (self.loss, self.gradient))
+        leak = 0 if self.gradient.leak is None else 1
+        return len(names) + len(factors - {"1"}) + leak + (1 if unnamed else 0)
+
 
 def catalogue(view: View) -> list[Variation]:
     """Every slip that exists for the function of a view; none where a subject is fed something else than logits."""
@@ -60,16 +72,22 @@ def catalogue(view: View) -> list[Variation]:
     ]
 
 
+MOST_SLIPS = 2
+"""Slips beside one another that are believed; one more where one of them is a product of two named factors."""
+
+
 def single_explanations(evidence: Evidence, slips: Sequence[Variation]) -> list[Explanation]:
     """Every explanation of the simplest kind with at most one slip."""
-    return _explanations(evidence, _singles(slips), slips, evidence.patterns)
+    found = _explanations(evidence, _singles(slips), slips, evidence.patterns)
+    return [each for each in found if each.slips <= MOST_SLIPS + 1]
 
 
 def double_explanations(evidence: Evidence, slips: Sequence[Variation]) -> list[Explanation]:
     """Every explanation of the simplest kind with two slips of different stages."""
     if all(view.gradient_right for view in evidence.views):
         return []
-    return _explanations(evidence, _pairs(evidence, slips), slips, evidence.patterns)
+    found = _explanations(evidence, _pairs(evidence, slips), slips, evidence.patterns)
+    return [each for each in found if each.slips <= MOST_SLIPS]
 
 
 def explanations_by(evidence: Evidence, slips: Sequence[Variation]) -> list[Explanation]:
@@ -180,11 +198,11 @@ def _simplest(found: Sequence[Explanation]) -> list[Explanation]:
     return kept
 
 
-def holds(found: Explanation, view: View, row: ToleranceRow) -> bool:
+def holds(found: Explanation, view: View, row: ToleranceRow, loosest: ToleranceRow | None = None) -> bool:
     """Whether an explanation found elsewhere accounts for one more evaluation."""
     if not view.finite:
         return False
-    alone = Evidence([view], row)
+    alone = Evidence([view], row, loosest=loosest)
     gradient, loss = found.gradient, found.loss
     readings = alone.gradient_readings(gradient.recipe)
     if not any(
