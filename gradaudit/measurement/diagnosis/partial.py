@@ -8,6 +8,7 @@ import numpy as np
 
 from gradaudit.measurement.audited import Audited
 from gradaudit.measurement.diagnosis.naming import key_of
+from gradaudit.measurement.diagnosis.prediction import roundings
 from gradaudit.measurement.diagnosis.readings import Evidence, floor
 from gradaudit.measurement.diagnosis.scales import row_scales
 from gradaudit.measurement.diagnosis.view import View
@@ -74,10 +75,15 @@ def undiagnosed(wrong: Sequence[View], evidence: Evidence) -> tuple[NamedFault, 
         _side("loss" if not view.elementwise else "output", [each for each in views if not each.output_right], views)
     ]
     parts.append(_side("gradient", [each for each in views if not each.gradient_right], views))
+    readable = view.finite and not (view.jacobian or view.elementwise or view.gradient_right)
+    telling = _telling(view, evidence) if readable else None
+    if telling is not None:
+        parts.insert(0, telling)
     numbers: list[tuple[str, float | int | str]] = [("evaluations_wrong", len(wrong)), ("evaluations", len(views))]
     if not view.gradient_right and view.finite:
         text, found = _nearest(view, evidence)
-        parts.append(text)
+        if telling is None:
+            parts.append(text)
         numbers += found
     strange = [each for each in wrong if not each.finite]
     if strange:
@@ -95,16 +101,46 @@ def undiagnosed(wrong: Sequence[View], evidence: Evidence) -> tuple[NamedFault, 
 
 def _side(what: str, wrong: Sequence[View], views: Sequence[View]) -> str:
     if not wrong:
-        return f"the {what} is right in all {len(views)} evaluations"
+        return f"the {what} is right in all {len(views)} evaluations that returned finite numbers"
     if len(wrong) == len(views):
         return f"the {what} is wrong in all {len(views)} evaluations"
     right = [view for view in views if view not in wrong]
-    return f"the {what} is wrong in {len(wrong)} of {len(views)} evaluations, right in {_names(right)}"
+    return f"the {what} is wrong in {len(wrong)} of {len(views)} evaluations, right in {_names(right, 2)}"
 
 
-def _names(views: Sequence[View]) -> str:
+def _names(views: Sequence[View], most: int = 4) -> str:
     names = [view.name for view in views]
-    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _telling(view: View, evidence: Evidence) -> str | None:
+    """The fact about a wrong gradient that says most: rows without one, few wrong columns, ignored rows alone."""
+    predicted = evidence.predicted(view, ()).gradient
+    got, absolute = view.gradient, floor(view)
+    margin = predicted.rad + roundings(view) * np.abs(predicted.mid) + absolute
+    wrong = np.abs(got - predicted.mid) > margin
+    rows, columns = np.flatnonzero(wrong.any(axis=1)), np.flatnonzero(wrong.any(axis=0))
+    if len(rows) == 0:
+        return None
+    if np.all(view.ignored[rows]):
+        return f"the gradient is wrong in ignored rows alone, {_places('row', rows)}"
+    if np.all(got[rows] == 0.0):
+        last = rows[-1] == view.rows - 1 and len(rows) == rows[-1] - rows[0] + 1
+        return f"{_places('row', rows)} without a gradient, all others are right" + (
+            ": the last rows take no part" if last else ""
+        )
+    if len(columns) <= max(1, view.classes // 4):
+        zero = ", and 0 there" if not got[:, columns].any() else ""
+        return f"the gradient is wrong at {_places('class', columns)} alone{zero}"
+    few = len(rows) < int(view.counted.sum()) and len(rows) <= 4
+    return f"the gradient is wrong in {_places('row', rows)} alone" if few else None
+
+
+def _places(what: str, places: np.ndarray) -> str:
+    plural = {"row": "rows", "class": "classes"}[what]
+    listed = ", ".join(str(place) for place in places[:6].tolist())
+    more = f" and {len(places) - 6} more" if len(places) > 6 else ""
+    return f"{what if len(places) == 1 else plural} {listed}{more}"
 
 
 def _nearest(view: View, evidence: Evidence) -> tuple[str, list[tuple[str, float | int | str]]]:
