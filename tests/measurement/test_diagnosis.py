@@ -242,3 +242,14 @@ def test_noise_is_left_undiagnosed(name: str, parameters: dict[str, object]) -> 
 
     shapes = [shape for shape in SHAPES if shape.classes == 11 and not (name == "margin" and shape.gap)]
     assert {named.fault for named in diagnosed(loss, name, shapes=shapes, **parameters)} == {"undiagnosed"}
+
+
+def test_classes_without_a_gradient_are_told() -> None:
+    def loss(z: np.ndarray, y: np.ndarray, u: np.ndarray) -> tuple[float, np.ndarray]:
+        gradient = u * residual(z, y) / valid(y)
+        gradient[:, 2] = 0.0
+        return likelihoods(z, y).sum() / valid(y), gradient
+
+    (named,) = diagnosed(loss)
+    assert named.fault == "undiagnosed"
+    assert "the gradient is wrong at class 2 alone, and 0 there" in named.statement
