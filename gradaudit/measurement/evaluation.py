@@ -41,6 +41,9 @@ class _Pass:
         """
         if self.output.beyond or self.gradient.beyond:
             return False
+        hides = self.row.primitives is not None and self.row.primitives.hides_tail
+        if hides and self.output.decides_nothing and self.gradient.decides_nothing:
+            return False
         return not self.row.coarse or self.output.regained + self.gradient.regained > 0
 
     @property

@@ -102,7 +102,7 @@ def added_up_in_sixteen_bits(logits):
     return exponentials / total
 
 
-@fault("BUG464", function="log_softmax", dtypes="float16")
+@fault("BUG464", "CAN105", function="log_softmax", dtypes="float16")
 def row_statistics_in_sixteen_bits(logits):
     """All is float32 but the sum and its logarithm, which are stored."""
     wide = logits.float()
@@ -122,7 +122,7 @@ class _Chopped(torch.autograd.Function):
         return upstream
 
 
-@fault("BUG464", function="softmax", dtypes="bfloat16", logits=(2, 2048))
+@fault("BUG464", "CAN105", function="softmax", dtypes="bfloat16", logits=(2, 2048))
 def chopped_in_place_of_rounded(logits):
     """float32 to bfloat16 by leaving 16 bits away."""
     wide = logits.float()

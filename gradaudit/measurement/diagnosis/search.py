@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, islice
 
 import numpy as np
 
@@ -72,6 +72,8 @@ def catalogue(view: View) -> list[Variation]:
     ]
 
 
+MOST_PAIRS = 400
+"""Pairs of slips that are tried on one set of evaluations."""
 MOST_SLIPS = 2
 """Slips beside one another that are believed; one more where one of them is a product of two named factors."""
 
@@ -86,7 +88,8 @@ def double_explanations(evidence: Evidence, slips: Sequence[Variation]) -> list[
     """Every explanation of the simplest kind with two slips of different stages."""
     if all(view.gradient_right for view in evidence.views):
         return []
-    found = _explanations(evidence, _pairs(evidence, slips), slips, evidence.patterns)
+    # The usual slips come first among the pairs; a search without an end is no help to anybody.
+    found = _explanations(evidence, islice(_pairs(evidence, slips), MOST_PAIRS), slips, evidence.patterns)
     return [each for each in found if each.slips <= MOST_SLIPS]
 
 
