@@ -22,18 +22,21 @@ from gradaudit.reference.truth import Truth
 def explain(truth: Truth, profile: Profile, wrong: WrongRows) -> Diagnosis | None:
     """The fault, if overflow or underflow of the unshifted exponentials accounts for every wrong row."""
     affected = wrong.beyond | wrong.output_non_finite | wrong.gradient_non_finite
-    if not (wrong.output_non_finite or wrong.gradient_non_finite or wrong.reduced_non_finite):
-        # Numbers that are finite and merely imprecise say nothing about the range.
+    if not affected and not wrong.reduced_non_finite:
         return None
+    finite = not (wrong.output_non_finite or wrong.gradient_non_finite or wrong.reduced_non_finite)
     rows = extremes(truth)
     for shift, shifted_by in _shifts(rows):
+        if finite and shift:
+            continue
         for form in candidate_formats(profile):
             overflow, vanish, moved = log_largest(form), log_vanishing(form), slack(rows, form)
             top, logsumexp = rows.top - shift, rows.logsumexp - shift
             # Below the smallest normal number the sum has lost digits already: 1/s may be infinite.
             high = logsumexp > overflow - moved
             low = top < float(np.log(form.smallest_normal)) + moved
-            possible = set(np.flatnonzero(high | low).tolist())
+            # Finite numbers can have lost digits among subnormal ones; of overflow they say nothing.
+            possible = set(np.flatnonzero(low & ~high if finite else high | low).tolist())
             if possible and shift:
                 # A shift that is not detached hands the NaN of a row on to the row that it was taken from.
                 possible |= set(np.flatnonzero(rows.top == shift).tolist())
