@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from gradaudit.errors import AuditError
 from gradaudit.measurement import subjects
 from gradaudit.measurement.audited import Audited
 from gradaudit.measurement.evaluation import measure
@@ -48,8 +49,11 @@ def soaked(index: int, seed: int, strata: tuple[Stratum, ...]) -> Outcome:
     if isinstance(result, EvaluationFailure):
         return replace(plain, skipped=f"{result.kind}: {result.message}")
     truth = Truth(inputs)
-    truth.prepare()
-    alarms, text = _errors(case, truth, result)
+    try:
+        truth.prepare()
+        alarms, text = _errors(case, truth, result)
+    except AuditError as unsound:  # the enclosure failed its own check: told beside the alarms, and the soak goes on
+        return replace(plain, alarms=("RUN606",), text=str(unsound))
     outcome = replace(plain, alarms=alarms, text=text)
     if index // len(strata) % PLANT_EVERY:
         return outcome

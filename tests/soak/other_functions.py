@@ -46,7 +46,7 @@ def _drawn(seed: int, function: str, spelling: other_losses.Loss, dtype: str) ->
         (1,),
         logits,
         targets,
-        _upstream(generator, meaning, logits),
+        _upstream(generator, spelling.__name__, meaning, logits),
         per_output=False,
         weight=None,
     )
@@ -112,7 +112,14 @@ def _targets(generator: np.random.Generator, function: str, dtype: str, rows: in
     return labels.astype(np.int64)
 
 
-def _upstream(generator: np.random.Generator, meaning: dict[str, Any], logits: np.ndarray) -> np.ndarray:
+def _upstream(
+    generator: np.random.Generator, spelling: str, meaning: dict[str, Any], logits: np.ndarray
+) -> np.ndarray:
     shape = {"none": logits.shape[:1], "mean": (), "sum": ()}.get(meaning.get("reduction", ""), logits.shape)
     values = np.array(generator.standard_normal(shape) * generator.choice([1.0, 1.7, 30.0]))
+    if spelling == "focal_by_softmax":
+        # Its gradient passes through gamma * log p * upstream before p makes it small again, and float16 ends at 65504.
+        steepest = meaning["gamma"] * (np.ptp(logits.astype(np.float64)) + np.log(logits.shape[1]))
+        limit = formats.get(str(logits.dtype)).largest / (2.0 * max(steepest, 1.0))
+        values = np.clip(values, -limit, limit)
     return values.astype(logits.dtype)
