@@ -3,7 +3,8 @@
     GradauditError
     |-- RequestError              exit 2: the request is wrong (spec, flags, nothing selected)
     |   |-- SpecError             a spec file; carries file:line:column
-    |   `-- FlagError             a command-line flag or an argument of the Python API
+    |   |-- FlagError             a command-line flag or an argument of the Python API
+    |   `-- ReportError           a JSON report that cannot be read
     `-- AuditError                exit 3: something that was asked for could not be audited
         |-- WorkerError           a worker process failed to start or broke its protocol
         `-- PluginError           a plugin failed to load or registered a name twice
@@ -43,6 +44,10 @@ class SpecError(RequestError):
 
 class FlagError(RequestError):
     """A command-line flag or an argument of the Python API is wrong."""
+
+
+class ReportError(RequestError):
+    """What was given as a JSON report is none, or belongs to another schema version."""
 
 
 class AuditError(GradauditError):

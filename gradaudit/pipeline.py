@@ -323,6 +323,7 @@ def _report(
         rules=tuple(RuleSummary(rule.code, rule.name, rule.severity, rule.summary, rule.advice) for rule in rules),
         exit_status=INTERRUPTED if interrupted else exit_status(findings, missing, settings.fail_on),
         interrupted=interrupted,
+        fail_on=settings.fail_on,
     )
 
 

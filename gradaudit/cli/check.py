@@ -41,7 +41,7 @@ def check(  # noqa: PLR0917 - Typer passes every option by name
     ] = None,
     output_format: Annotated[
         str | None,
-        typer.Option(metavar="FORMAT", help="Format on standard output: full, concise, json. [default: full]"),
+        typer.Option(metavar="FORMAT", help="Format on standard output: full, concise, github, ... [default: full]"),
     ] = None,
     report: Annotated[
         list[str] | None,
@@ -198,7 +198,7 @@ def _show(report: Report, name: str, color: Color, verbose: bool, quiet: bool) -
         colors = color_system(color, sys.stdout, os.environ)
         write(full.render(report, width=page_width(), color_system=colors, verbose=verbose))
         return
-    write(report_formats.renderer(name)(report))
+    write(report_formats.rendered(name, report_formats.as_saved(report)))
     if report.interrupted or not quiet:
         from gradaudit.reports.summary import summary
 
@@ -210,9 +210,10 @@ def _written(report: Report, files: Sequence[tuple[str, Path]]) -> bool:
     from gradaudit.cli import report_formats
 
     failed = False
+    saved = report_formats.as_saved(report) if files else report
     for name, path in files:
         try:
-            report_formats.write_file(report_formats.renderer(name)(report), path)
+            report_formats.write_file(report_formats.rendered(name, saved), path)
         except AuditError as error:
             say(str(error), prefix="error: ")
             failed = True

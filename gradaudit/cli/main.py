@@ -14,6 +14,7 @@ from gradaudit import __version__
 from gradaudit.cli.backends import backends
 from gradaudit.cli.check import check
 from gradaudit.cli.explain import explain
+from gradaudit.cli.render import render
 from gradaudit.cli.rules import rules
 from gradaudit.cli.schema import schema
 from gradaudit.cli.streams import close_quietly, say, use_utf8, write
@@ -41,7 +42,7 @@ app = typer.Typer(
     "could not be audited; 130 interrupted.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (check, explain, rules, backends, validate, schema):
+for command in (check, render, explain, rules, backends, validate, schema):
     app.command()(command)
 
 

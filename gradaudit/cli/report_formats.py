@@ -42,6 +42,26 @@ def renderer(name: str) -> Renderer:
     return cast(Renderer, found)
 
 
+def as_saved(report: Report) -> Report:
+    """`report` as it comes back from its own JSON, of which every other format is a function."""
+    from gradaudit.reports.json_document import document
+    from gradaudit.reports.read_document import report_of
+
+    return report_of(document(report))
+
+
+def rendered(name: str, saved: Report) -> str:
+    """The text of one format; AuditError by its name where it fails, so that the others can still be made."""
+    make = renderer(name)
+    try:
+        return make(saved)
+    except Exception as error:
+        raise AuditError(
+            f"the report format {name!r} failed with {type(error).__name__}: {error}; this is a fault of the format "
+            "and no verdict on what was audited"
+        ) from error
+
+
 def requested(arguments: Sequence[str]) -> tuple[tuple[str, Path], ...]:
     """(format, path) of every `--report FORMAT=PATH`; FlagError where one cannot be written."""
     wanted: list[tuple[str, Path]] = []
@@ -51,11 +71,18 @@ def requested(arguments: Sequence[str]) -> tuple[tuple[str, Path], ...]:
             raise FlagError(f"--report {argument!r}: expected FORMAT=PATH, for example json=report.json")
         path = Path(text)
         known(name, "--report")
+        if text == "-":
+            raise FlagError(
+                f"--report {argument!r}: standard output is what --output-format {name} writes to (./- is a file)"
+            )
         if path.is_dir():
             raise FlagError(f"--report {argument!r}: {text!r} is a folder; name a file in it")
         if not path.parent.is_dir():
             raise FlagError(f"--report {argument!r}: there is no folder {str(path.parent)!r}; make it first")
-        if not os.access(path.parent, os.W_OK):
+        if path.exists() and not os.access(path, os.W_OK):
+            raise FlagError(f"--report {argument!r}: {text!r} is write-protected")
+        # A device or a pipe is written to; a file is made beside and then takes the place.
+        if (path.is_file() or not path.exists()) and not os.access(path.parent, os.W_OK):
             raise FlagError(f"--report {argument!r}: the folder {str(path.parent)!r} cannot be written to")
         if any(path.resolve() == other.resolve() for _, other in wanted):
             raise FlagError(f"--report {argument!r}: two reports go to the same file; give each its own")

@@ -51,7 +51,7 @@ class CaseReport:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Report:
-    """What an audit has to say."""
+    """What an audit has to say. Findings from the severity `fail_on` on, which no spec expects, make it exit 1."""
 
     version: str
     command: tuple[str, ...]
@@ -60,3 +60,4 @@ class Report:
     rules: tuple[RuleSummary, ...]
     exit_status: int
     interrupted: bool = False
+    fail_on: str = "error"

@@ -30,7 +30,7 @@ def evidence(finding: Finding) -> str:
     """The evidence that is not in the message to four digits already, as `name = value, ...`."""
     return ", ".join(
         f"{name} = {quantity(value, 4)}"
-        for name, value in finding.evidence.items()
+        for name, value in sorted(finding.evidence.items())
         if value is not None and not _said(value, finding.message)
     )
 

@@ -40,6 +40,7 @@ def document(report: Report) -> Document:
         "environment": _environment(report.environment),
         "command": list(report.command),
         "exit_status": report.exit_status,
+        "fail_on": report.fail_on,
         "interrupted": report.interrupted,
         "counts": _plain(dataclasses.asdict(counts(report))),
         "histogram_edges": _plain(HISTOGRAM_EDGES),
@@ -204,7 +205,7 @@ def _quantity(measured: Quantity | None) -> Document | None:
         return None
     sums = measured.sums
     return {
-        **_fields(measured, leave_out=("name", "values")),
+        **_fields(measured, leave_out=("values",)),
         "sum": None if sums is None else _plain(sums.got),
         "sum_expected": None if sums is None else _plain(sums.expected),
         "sum_tolerance": None if sums is None else _plain(sums.tolerance),

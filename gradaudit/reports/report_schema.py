@@ -32,6 +32,7 @@ def report_schema() -> Schema:
                 "environment": _ref("environment"),
                 "command": _list(STRING),
                 "exit_status": {"enum": [0, 1, 3, 130]},
+                "fail_on": {"enum": [*SEVERITIES]},
                 "interrupted": BOOLEAN,
                 "counts": _ref("counts"),
                 "histogram_edges": _list(NUMBER),
@@ -290,6 +291,7 @@ def _quantity() -> Schema:
     }
     return _object(
         {
+            "name": STRING,
             "dtype": STRING,
             "shape": INDEX,
             **dict.fromkeys(counted, COUNT),

@@ -46,7 +46,18 @@ def laid_out(measured: Quantity | None, case: Case) -> Laid | None:
     worst = np.zeros(math.prod(values.shape), dtype=bool)
     if measured.worst and not measured.worst[0].ratio <= 0:
         worst[np.ravel_multi_index(measured.worst[0].index, values.shape) if values.shape else 0] = True
-    return Laid(*(_by_rows(array, values, case) for array in (values.got, values.reference, worst)))
+    return Laid(*(by_rows(array, values, case) for array in (values.got, values.reference, worst)))
+
+
+def by_rows(array: np.ndarray, values: Values, case: Case) -> np.ndarray:
+    """`array`, flat and parallel to `values`, as [outputs, rows, classes]; a result without classes has one."""
+    rows, classes = row_shape(case)
+    shaped = np.asarray(array).reshape(values.shape)
+    extra = len(values.shape) - len(case.shape)
+    if extra not in (0, 1) or tuple(values.shape[extra:]) != tuple(case.shape):
+        return shaped.reshape(1, -1, 1)
+    last = np.moveaxis(shaped, [extra + axis for axis in case.axis], range(-len(case.axis), 0))
+    return last.reshape(-1, rows, classes)
 
 
 def row_sum(entries: np.ndarray) -> float:
@@ -63,13 +74,3 @@ def exact_row_sum(entries: np.ndarray) -> float:
     total = row_sum(entries)
     noise = 2.0**-50 * float(np.sum(np.abs(entries)))
     return 0.0 if abs(total) <= noise else total
-
-
-def _by_rows(array: np.ndarray, values: Values, case: Case) -> np.ndarray:
-    rows, classes = row_shape(case)
-    shaped = np.asarray(array).reshape(values.shape)
-    extra = len(values.shape) - len(case.shape)
-    if extra not in (0, 1) or tuple(values.shape[extra:]) != tuple(case.shape):
-        return shaped.reshape(1, -1, 1)
-    last = np.moveaxis(shaped, [extra + axis for axis in case.axis], range(-len(case.axis), 0))
-    return last.reshape(-1, rows, classes)

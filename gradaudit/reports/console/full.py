@@ -8,9 +8,9 @@ from typing import Literal
 
 from rich.console import Console, RenderableType
 
-from gradaudit.records.case import FunctionCall, RandomArray, Upstream
 from gradaudit.records.finding import RuleSummary
 from gradaudit.records.report import CaseReport, Report
+from gradaudit.reports.case_words import call, scope
 from gradaudit.reports.console.evaluation_table import evaluation_table
 from gradaudit.reports.console.facts_lines import facts_lines
 from gradaudit.reports.console.finding_list import failure_list, finding_list, missing_list
@@ -20,26 +20,10 @@ from gradaudit.reports.console.value_tables import value_tables
 from gradaudit.reports.console.verdict_lines import probe_lines, subject_lines, verdict_lines
 from gradaudit.reports.evaluations import ordered
 from gradaudit.reports.findings import place
-from gradaudit.reports.number_format import quantity, shape
 from gradaudit.reports.summary import summary
 from gradaudit.reports.terminal import without_commands
 
 ColorSystem = Literal["standard", "256", "truecolor"]
-
-NEUTRAL = {
-    "temperature": 1.0,
-    "logit_scale": 1.0,
-    "label_smoothing": 0.0,
-    "weight": None,
-    "masked_classes": (),
-    "ignore_index": -100,
-    "softcap": None,
-    "z_loss": 0.0,
-    "entropy_regularization": 0.0,
-    "logit_adjustment": None,
-}
-"""Values at which a parameter changes nothing that a reader would look for."""
-LISTED_ENTRIES = 6
 
 
 def render(
@@ -78,9 +62,7 @@ def _case(
 ) -> Iterator[RenderableType]:
     case = report.case
     yield safe(("── ", "dim"), (case.name, "bold"), ("  ", ""), (place(case.source), "dim"))
-    axes = case.axis[0] if len(case.axis) == 1 else list(case.axis)
-    scope = f"logits {shape(case.shape)}, class axis {axes}, upstream {_upstream(case.upstream)}"
-    yield indented(safe(_call(case.function), ("; ", "dim"), scope))
+    yield indented(safe(call(case.function), ("; ", "dim"), scope(case)))
     if items := [item for item in ordered(report) if item.key.probe is None]:
         shared, table = evaluation_table(report, items, console)
         yield ""
@@ -104,31 +86,3 @@ def _case(
             if index == 0:
                 yield ""
             yield renderable
-
-
-def _upstream(upstream: Upstream) -> str:
-    """`ones`, `per_output`, `random` or `given`."""
-    if upstream.kind != "values":
-        return upstream.kind
-    return "random" if isinstance(upstream.source, RandomArray) else "given"
-
-
-def _call(function: FunctionCall) -> str:
-    if function.expression is not None:
-        return f"{function.name} {function.expression.text}"
-    given = [
-        f"{name}={_argument(value)}"
-        for name, value in function.parameters.items()
-        if name not in NEUTRAL or _plain(value) != NEUTRAL[name]
-    ]
-    return f"{function.name}({', '.join(given)})" if given else function.name
-
-
-def _plain(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _argument(value: object) -> str:
-    if isinstance(value, list | tuple):
-        return f"[{len(value)} values]" if len(value) > LISTED_ENTRIES else str(list(value))
-    return quantity(value)

@@ -1,0 +1,127 @@
+"""One case on the page: what is said of it, its evaluations, its values, its inputs and its findings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from gradaudit.records.evaluation import EvaluationFailure
+from gradaudit.records.report import CaseReport, Report
+from gradaudit.reports.case_words import call, scope
+from gradaudit.reports.evaluation_rows import NUMBERS, Told, evaluation_rows
+from gradaudit.reports.evaluations import ordered
+from gradaudit.reports.facts_statements import facts_statements
+from gradaudit.reports.findings import about, place, setting
+from gradaudit.reports.html.markup import Html, tag
+from gradaudit.reports.html.tables import SIGNS, bulleted, table, told
+from gradaudit.reports.html.value_views import value_views
+from gradaudit.reports.issues import Issue, worst_first
+from gradaudit.reports.number_format import quantity
+from gradaudit.reports.power import power_sentences
+from gradaudit.reports.probes import probe_summaries, sentence
+from gradaudit.reports.reproduce import commands
+from gradaudit.reports.standing import standing
+from gradaudit.reports.subject_verdicts import subject_verdicts
+from gradaudit.reports.verdicts import verdicts
+
+TONES = {"error": "wrong", "warning": "doubtful", "info": "info"}
+MOST_ROWS = 300
+"""So many evaluations of a case stand in its table; the JSON report has all of them."""
+
+
+def case_section(report: Report, case: CaseReport, found: Sequence[Issue], name: str) -> Html:
+    """The section with the id `name`."""
+    summaries = {rule.code: rule.summary for rule in report.rules}
+    parts: list[Html] = [
+        tag("h2", case.case.name or "(no name)", id=f"{name}-title"),
+        tag("p", told(standing(found)), f". {place(case.case.source)}"),
+        tag("p", tag("code", call(case.case.function)), f"; {scope(case.case)}"),
+        *_said(case),
+        *_evaluations(case),
+        *(_finding(report, issue, summaries, index) for index, issue in enumerate(worst_first(found))),
+        *_folded("Values: histograms, heat maps, small arrays", [*value_views(case)]),
+        *_folded("Inputs: saturation, cancellation, conditioning", [*_facts(case)]),
+        *_folded("Power: which kinds of fault these inputs could expose", [*_power(case)]),
+        *_folded("Evaluations that returned nothing", [*_failures(case)]),
+    ]
+    return tag("section", parts, class_="case", id=name, aria_labelledby=f"{name}-title")
+
+
+def _folded(summary: str, parts: Sequence[Html]) -> Iterator[Html]:
+    if parts:
+        yield tag("details", tag("summary", summary), parts)
+
+
+def _said(case: CaseReport) -> Iterator[Html]:
+    said = [Told(verdict.text, "good" if verdict.sound else "wrong") for verdict in subject_verdicts(case)]
+    said += [Told(verdict.text, "good" if verdict.sound else "wrong") for verdict in verdicts(case)]
+    said += [Told(sentence(each), "good" if each.is_sound else "wrong") for each in probe_summaries(case)]
+    if said:
+        yield bulleted([told(each) for each in said])
+
+
+def _evaluations(case: CaseReport) -> Iterator[Html]:
+    items = [item for item in ordered(case) if item.key.probe is None]
+    if not items:
+        return
+    rows = [
+        (
+            row.name,
+            setting(item.key.dtype, item.key.scale),
+            *(told(each) for each in row.numbers),
+            told(row.explained),
+        )
+        for item, row in zip(items[:MOST_ROWS], evaluation_rows(case, items[:MOST_ROWS]), strict=True)
+    ]
+    caption = "Evaluations of the case's own inputs; e/t is the largest error in units of its tolerance"
+    headers = ("evaluation", "dtype", *NUMBERS, "explained by")
+    yield table(caption, headers, rows, numbers=range(2, 2 + len(NUMBERS)))
+    if len(items) > MOST_ROWS:
+        yield tag("p", f"{len(items) - MOST_ROWS:,} more evaluations stand in the JSON report.", class_="quiet")
+
+
+def _finding(report: Report, issue: Issue, summaries: dict[str, str], index: int) -> Html:
+    tone = TONES[issue.severity]
+    mark = ", expected by the spec" if issue.expected else ""
+    parts: list[Html] = [
+        tag("p", f"{SIGNS[tone]}{issue.severity}{mark}", class_="severity"),
+        tag("h3", f"{issue.code} {issue.name}"),
+        tag("p", issue.text),
+        tag("p", f"at {place(issue.location)}", class_="quiet"),
+    ]
+    if issue.finding is not None and issue.finding.evidence:
+        pairs = [
+            (tag("dt", name), tag("dd", quantity(value)))
+            for name, value in sorted(issue.finding.evidence.items())
+            if value is not None
+        ]
+        parts.append(tag("dl", pairs, class_="evidence"))
+    if summaries.get(issue.code):
+        parts.append(tag("p", tag("strong", "What it flags: "), summaries[issue.code]))
+    if issue.advice:
+        parts.append(tag("p", tag("strong", "Next: "), issue.advice))
+    lines = "\n".join(commands(report, issue))
+    # The lines are harmless one by one already; line ends have to stay.
+    block = tag("pre", tag("code", [part for line in lines.split("\n") for part in (line, Html("\n"))]))
+    parts.append(tag("details", tag("summary", "Reproduce"), block, open_="" if index == 0 else None))
+    return tag("article", parts, class_=f"finding {tone}")
+
+
+def _facts(case: CaseReport) -> Iterator[Html]:
+    for facts in case.facts:
+        yield tag("h4", f"{setting(facts.dtype, facts.scale)}")
+        pairs = [(tag("dt", matter), tag("dd", statement)) for matter, statement in facts_statements(facts)]
+        yield tag("dl", pairs, class_="evidence")
+
+
+def _power(case: CaseReport) -> Iterator[Html]:
+    for exposure, words in power_sentences(case):
+        yield tag("p", words)
+        if exposure.hidden:
+            yield tag("p", f"hidden: {', '.join(exposure.hidden)}")
+
+
+def _failures(case: CaseReport) -> Iterator[Html]:
+    failures = [item for item in ordered(case) if isinstance(item, EvaluationFailure)]
+    if failures:
+        rows = [(about(each.key), each.kind.replace("_", " "), each.message) for each in failures[:MOST_ROWS]]
+        yield table("Why evaluations returned nothing", ("evaluation", "what happened", "message"), rows)

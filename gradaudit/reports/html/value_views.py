@@ -1,0 +1,116 @@
+"""The values of a case: heat maps of gradients and Jacobians, and where their errors lie within the tolerance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from gradaudit.records.case import Case
+from gradaudit.records.measurement import Measurement, Quantity
+from gradaudit.records.report import CaseReport
+from gradaudit.reports.evaluations import ordered
+from gradaudit.reports.findings import about
+from gradaudit.reports.html.charts import heat_map, histogram
+from gradaudit.reports.html.markup import Html, tag
+from gradaudit.reports.html.tables import table
+from gradaudit.reports.number_format import number
+from gradaudit.reports.small_arrays import by_rows, laid_out
+from gradaudit.reports.verdicts import is_sound
+
+MOST_CELLS = 1024
+"""Heat maps have at most so many cells."""
+MOST_ROWS = 4
+"""Jacobians of so many rows of logits are drawn."""
+MOST_EVALUATIONS = 12
+"""So many evaluations of a case are drawn, wrong ones first; the JSON report has the values of all of them."""
+
+
+def value_views(report: CaseReport) -> Iterator[Html]:
+    """For each evaluation of the case's own inputs its histograms, its heat maps, and its values if they are few."""
+    measured = [item for item in ordered(report) if isinstance(item, Measurement) and item.key.probe is None]
+    drawn = sorted(measured, key=is_sound)[:MOST_EVALUATIONS]
+    for measurement in drawn:
+        parts = [*_histograms(measurement), *_maps(measurement, report.case)]
+        listed = [*_values(measurement, report.case)]
+        yield tag(
+            "section", tag("h4", about(measurement.key)), tag("div", parts, class_="charts") if parts else "", listed
+        )
+    if len(measured) > len(drawn):
+        yield tag("p", f"{len(measured) - len(drawn):,} more evaluations stand in the JSON report.", class_="quiet")
+
+
+def _quantities(measurement: Measurement) -> list[tuple[str, Quantity]]:
+    named = (("forward", measurement.output), ("gradient", measurement.gradient), ("Jacobian", measurement.jacobian))
+    return [(name, quantity) for name, quantity in named if quantity is not None]
+
+
+def _histograms(measurement: Measurement) -> Iterator[Html]:
+    for name, quantity in _quantities(measurement):
+        if quantity.elements > 1:
+            caption = f"{name}: error over tolerance of {quantity.elements:,} elements"
+            yield _figure(histogram(quantity.histogram, caption), caption)
+
+
+def _maps(measurement: Measurement, case: Case) -> Iterator[Html]:
+    for name, quantity in _quantities(measurement)[1:]:
+        values = quantity.values
+        if values is None:
+            continue
+        got, reference, tolerance = (
+            by_rows(array, values, case) for array in (values.got, values.reference, values.tolerance)
+        )
+        for label, cells in _grids(name, got):
+            if cells.size > MOST_CELLS:
+                continue
+            exact = dict(_grids(name, reference))[label]
+            ratio = _ratio(cells, exact, dict(_grids(name, tolerance))[label])
+            caption = f"{label} as returned"
+            yield _figure(heat_map(cells, caption, ~(ratio <= 1)), caption)
+            caption = f"{label}: error over tolerance"
+            yield _figure(heat_map(ratio, caption, ~(ratio <= 1)), caption)
+
+
+def _grids(name: str, array: np.ndarray) -> list[tuple[str, np.ndarray]]:
+    """[outputs, rows, classes] as pictures: a gradient as rows by classes, a Jacobian as outputs by classes."""
+    outputs, rows, _ = array.shape
+    if outputs == 1:
+        return [(f"{name} (rows down, classes across)", array[0])]
+    return [
+        (f"{name}{f' of row {row}' if rows > 1 else ''} (outputs down, logits across)", array[:, row])
+        for row in range(min(rows, MOST_ROWS))
+    ]
+
+
+def _ratio(got: np.ndarray, exact: np.ndarray, tolerance: np.ndarray) -> np.ndarray:
+    """Error over tolerance; 0 where both agree (NaN with NaN, inf with inf), infinite where only one is finite."""
+    same = (got == exact) | (np.isnan(got) & np.isnan(exact))
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        ratio = np.abs(got - exact) / tolerance
+    return np.where(same, 0.0, np.where(np.isnan(ratio), np.inf, ratio))
+
+
+def _values(measurement: Measurement, case: Case) -> Iterator[Html]:
+    for name, quantity in _quantities(measurement):
+        laid = laid_out(quantity, case)
+        if laid is None:
+            continue
+        outputs, rows, classes = laid.got.shape
+        lines: list[Sequence[str]] = []
+        for row in range(rows):
+            for output in range(outputs):
+                place = _place(row, rows, output, outputs)
+                lines.append(("exact" + place, *(number(value) for value in laid.reference[output, row])))
+                lines.append(("returned" + place, *(number(value) for value in laid.got[output, row])))
+        headers = ["", *(f"[{index}]" for index in range(classes))] if classes > 1 else ["", "value"]
+        yield table(f"{name}, {about(measurement.key)}", headers, lines, numbers=range(1, len(headers)))
+
+
+def _place(row: int, rows: int, output: int, outputs: int) -> str:
+    parts = [f"row {row}"] if rows > 1 else []
+    parts += [f"output {output}"] if outputs > 1 else []
+    return f" {', '.join(parts)}" if parts else ""
+
+
+def _figure(picture: Html, caption: str) -> Html:
+    return tag("figure", picture, tag("figcaption", caption), tabindex=0)

@@ -1,0 +1,181 @@
+"""JUnit's XML, as Jenkins and GitLab read it: a suite for each case, a test for each evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from xml.etree import ElementTree
+
+from gradaudit.records.evaluation import EvaluationFailure, EvaluationKey
+from gradaudit.records.finding import Finding
+from gradaudit.records.location import Location
+from gradaudit.records.measurement import Measurement
+from gradaudit.records.report import CaseReport, Report
+from gradaudit.reports.evaluations import ordered
+from gradaudit.reports.findings import about, expectation, place
+from gradaudit.reports.issues import EXECUTION, Issue, issues, shortened
+from gradaudit.reports.places import file_path, in_file
+from gradaudit.reports.terminal import terminal_safe
+from gradaudit.reports.verdicts import is_sound
+
+LONGEST_NAME = 250
+LONGEST_OUTPUT = 4000
+"""Characters of what a subject printed that stand in the report."""
+
+Names = dict[tuple[str, str], int]
+
+
+@dataclass(slots=True)
+class _Test:
+    """One test under way: what makes it fail, why it did not run, what else there is to say."""
+
+    name: str
+    location: Location
+    seconds: float = 0.0
+    failing: list[Issue] = field(default_factory=list)
+    wrong: list[Issue] = field(default_factory=list)
+    skipped: str = ""
+    said: list[str] = field(default_factory=list)
+
+
+def render(report: Report) -> str:
+    """The document as text.
+
+    A test fails by the findings that fail the audit; one that could not be audited is an error; what a backend does
+    not offer or a subject refuses is skipped. Findings that concern no single evaluation are tests of their own, and
+    so is every expectation. Names are unique, for GitLab drops the second of two. The texts of all findings of a
+    test stand in its one failure, because readers show the first one alone. Times are those of the evaluations.
+    """
+    by_case: dict[int, list[Issue]] = {}
+    for issue in issues(report):
+        by_case.setdefault(id(issue.case), []).append(issue)
+    names: Names = {}
+    suites = [_suite(case, by_case.get(id(case), []), names) for case in report.cases]
+    root = ElementTree.Element("testsuites", {"name": "gradaudit", **_totals(suites)})
+    root.extend(suites)
+    ElementTree.indent(root)
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{ElementTree.tostring(root, encoding="unicode")}\n'
+
+
+def _suite(report: CaseReport, found: Iterable[Issue], names: Names) -> ElementTree.Element:
+    case = report.case
+    classname = shortened(case.name, LONGEST_NAME) or "-"
+    tests = [_xml(test, classname, names) for test in _tests(report, list(found))]
+    suite = ElementTree.Element("testsuite", {"name": classname, **_file(case.source)})
+    suite.extend(tests)
+    counted = {
+        kind: sum(test.find(tag) is not None for test in tests)
+        for kind, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped"))
+    }
+    seconds = sum(float(test.get("time", "0")) for test in tests)
+    for name, value in {"tests": len(tests), **counted}.items():
+        suite.set(name, str(value))
+    suite.set("time", f"{seconds:.6f}")
+    return suite
+
+
+def _totals(suites: Iterable[ElementTree.Element]) -> dict[str, str]:
+    suites = list(suites)
+    counted = {
+        name: str(sum(int(suite.get(name, "0")) for suite in suites))
+        for name in ("tests", "failures", "errors", "skipped")
+    }
+    return {**counted, "time": f"{sum(float(suite.get('time', '0')) for suite in suites):.6f}"}
+
+
+def _tests(report: CaseReport, found: list[Issue]) -> list[_Test]:
+    by_key = {item.key: _evaluation(item, report, found) for item in ordered(report)}
+    for said in report.self_consistency:
+        by_key.setdefault(said.key, _Test(f"{about(said.key)}: own differences", report.case.source))
+    others = []
+    for issue in found:
+        if issue.finding is None:
+            continue
+        test = by_key.get(key) if (key := _key(issue.finding, by_key)) else None
+        if test is None:
+            named = about(issue.finding)
+            test = _Test(f"{issue.code} {issue.name}{f': {named}' if named else ''}", issue.location)
+            others.append(test)
+        if issue.fails:
+            test.failing.append(issue)
+        else:
+            test.said.append(_statement(issue))
+    return [*by_key.values(), *others, *_expectations(report, found)]
+
+
+def _key(finding: Finding, known: Iterable[EvaluationKey]) -> EvaluationKey | None:
+    """The evaluation that a finding is about; None where it is about several, or about the inputs."""
+    fields = ("subject", "backend", "formulation", "dtype", "scale", "probe")
+    wanted = [getattr(finding, name) for name in fields]
+    return next((key for key in known if [getattr(key, name) for name in fields] == wanted), None)
+
+
+def _evaluation(item: Measurement | EvaluationFailure, report: CaseReport, found: list[Issue]) -> _Test:
+    test = _Test(about(item.key), report.case.source)
+    if isinstance(item, EvaluationFailure):
+        test.skipped = f"{item.kind.replace('_', ' ')}: {item.message}"
+        return test
+    test.seconds = item.seconds
+    if not is_sound(item) and not item.special_probe:
+        # One finding speaks for all evaluations of a subject; every one that is wrong fails by it.
+        test.wrong = [issue for issue in found if issue.fails and _covers(issue, item.key)]
+    if item.captured and item.key.probe is None:
+        test.said.append(f"printed: {shortened(item.captured, LONGEST_OUTPUT)}")
+    return test
+
+
+def _covers(issue: Issue, key: EvaluationKey) -> bool:
+    finding = issue.finding
+    return (
+        finding is not None
+        and not finding.code.startswith(EXECUTION)
+        and (finding.subject, finding.backend) == (key.subject, key.backend)
+        and finding.dtype in (None, key.dtype)
+    )
+
+
+def _expectations(report: CaseReport, found: list[Issue]) -> list[_Test]:
+    """One test for each finding that the spec expects; a missing one that it does not name fails all the same."""
+    unmet = [issue for issue in found if issue.missing is not None]
+    wishes = [*report.case.expect, *(wish for wish in report.missing if wish not in report.case.expect)]
+    return [
+        _Test(f"expects {expectation(wish)}", wish.location, failing=[each for each in unmet if each.missing == wish])
+        for wish in wishes
+    ]
+
+
+def _xml(test: _Test, classname: str, names: Names) -> ElementTree.Element:
+    name = shortened(test.name, LONGEST_NAME) or "-"
+    seen = names[classname, name] = names.get((classname, name), 0) + 1
+    unique = name if seen == 1 else f"{name} ({seen})"
+    attributes = {"classname": classname, "name": unique, **_file(test.location), "time": f"{test.seconds:.6f}"}
+    element = ElementTree.Element("testcase", attributes)
+    failing = test.failing or test.wrong
+    if failing:
+        kind = "error" if any(issue.code.startswith(EXECUTION) for issue in failing) else "failure"
+        told = ElementTree.SubElement(
+            element, kind, {"message": shortened(failing[0].text), "type": shortened(failing[0].code)}
+        )
+        see = "" if test.failing else "apart from the exact values; what is said of the subject:\n"
+        told.text = see + "\n\n".join(_statement(issue) for issue in failing)
+    elif test.skipped:
+        ElementTree.SubElement(element, "skipped", {"message": shortened(test.skipped)})
+    if test.said:
+        ElementTree.SubElement(element, "system-out").text = "\n\n".join(test.said)
+    return element
+
+
+def _statement(issue: Issue) -> str:
+    """The finding, where it stands and the next step, on lines of their own."""
+    mark = " (expected)" if issue.expected else ""
+    lines = [f"{issue.severity} {issue.code} {issue.name}{mark}: {shortened(issue.text)}"]
+    lines.append(f"at {shortened(place(issue.location))}")
+    lines += [f"next: {terminal_safe(issue.advice)}"] if issue.advice else []
+    return "\n".join(terminal_safe(line) for line in lines)
+
+
+def _file(location: Location) -> dict[str, str]:
+    if not in_file(location):
+        return {}
+    line = {"line": str(location.line)} if location.line else {}
+    return {"file": shortened(file_path(location)), **line}

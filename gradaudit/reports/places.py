@@ -1,0 +1,31 @@
+"""Locations as CI systems want them: paths of files in a checkout, with slashes, and lines from 1."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote
+
+from gradaudit.records.location import Location
+
+_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
+
+
+def in_file(location: Location) -> bool:
+    """Whether it is a place in a file; the command line and standard input stand in angle brackets and are none."""
+    return bool(location.path) and not location.path.startswith("<")
+
+
+def file_path(location: Location) -> str:
+    """The path with slashes and without a leading `./`."""
+    path = location.path.replace("\\", "/") if _DRIVE.match(location.path) else location.path
+    while path.startswith("./"):
+        path = path[2:].lstrip("/")
+    return path
+
+
+def uri(location: Location) -> str:
+    """The path as a URI reference: percent-encoded, relative where the path is, `file://` where it is absolute."""
+    path = quote(file_path(location).encode("utf-8", "backslashreplace"), safe="/")
+    if path.startswith("/"):
+        return f"file:///{path.lstrip('/')}"
+    return f"file:///{path}" if _DRIVE.match(location.path) else path
