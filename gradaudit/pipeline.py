@@ -148,13 +148,15 @@ class _Evaluated:
 @dataclass(slots=True)
 class _Measured:
     """What is known of a case so far. `audited` holds what its subjects returned, and `given_up` the subjects that
-    are asked no more."""
+    are asked no more; `unexplained` the evaluations of backends that no row accounts for, by subject, formulation and
+    dtype."""
 
     facts: list[InputFacts] = field(default_factory=list)
     measurements: list[Measurement] = field(default_factory=list)
     failures: list[EvaluationFailure] = field(default_factory=list)
     audited: dict[tuple[str, str], list[Audited]] = field(default_factory=dict)
     given_up: set[str] = field(default_factory=set)
+    unexplained: dict[tuple[str, str, str], list[Audited]] = field(default_factory=dict)
 
 
 def _evaluated(plan: Plan, measured: dict[str, _Measured], settings: Settings, pool: Pool) -> Iterator[_Evaluated]:
@@ -175,6 +177,7 @@ def _begun(planned: PlannedInputs, known: _Measured, settings: Settings, pool: P
 
     None where all who would be asked are given up.
     """
+    from gradaudit.functions import registry
     from gradaudit.specs.plan import materialised
 
     keys = [key for key in planned.keys if planned.probe is None or key.subject not in known.given_up]
@@ -186,10 +189,11 @@ def _begun(planned: PlannedInputs, known: _Measured, settings: Settings, pool: P
     for key in keys:
         subject = planned.subject(key)
         if subject is None:
-            pending.append((key, pool.submit(key, inputs)))
+            pending.append((key, pool.submit(key, inputs, worker=planned.case.worker(key.backend))))
         else:
             pending.append((key, pool.submit(key, inputs, subject, experiments=experiments)))
-    return _Evaluated(planned, inputs, _truth(inputs), pending)
+    native = registry.translated(inputs)
+    return _Evaluated(planned, native, _truth(native), pending)
 
 
 def _has_experiments(planned: PlannedInputs) -> bool:
@@ -218,7 +222,8 @@ def _truth(inputs: Inputs) -> Truth | str | None:
 def _measure(group: _Evaluated, known: _Measured) -> Iterator[EvaluationKey]:
     """Measure the evaluations of one set of inputs as they come in, in the plan's order."""
     planned, truth = group.planned, group.truth
-    if planned.probe is None and planned.reading == "logits" and truth is not None and not isinstance(truth, str):
+    own_logits = planned.probe is None and group.inputs.reading == "logits"
+    if own_logits and truth is not None and not isinstance(truth, str):
         from gradaudit.measurement.facts import facts
 
         known.facts.append(facts(truth))
@@ -230,23 +235,24 @@ def _measure(group: _Evaluated, known: _Measured) -> Iterator[EvaluationKey]:
         if isinstance(result, EvaluationFailure):
             _note_failure(group, result, subject, known)
         elif subject is None:
-            if truth is not None:
-                measurement = _of_backend(planned.case, truth, key, result)
-                known.measurements.append(replace(measurement, special_probe=group.inputs.special))
+            _note_backend(group, result, known)
         else:
             _note_subject(group, subject, result, known)
         yield key
 
 
-def _of_backend(case: Case, truth: Truth | str, key: EvaluationKey, result: Evaluation) -> Measurement:
-    from gradaudit.backends import registry
-    from gradaudit.measurement.evaluation import measure
+def _note_backend(group: _Evaluated, result: Evaluation, known: _Measured) -> None:
+    from gradaudit.measurement import built_in
 
-    assert not isinstance(truth, str)
-    last = case.axis == tuple(range(len(case.shape) - len(case.axis), len(case.shape)))
-    declare = registry.get(key.backend).profile
-    profile = declare(case.function.name, key.formulation, key.dtype, classes_last=last)
-    return measure(truth, result, profile, case.upstream.kind)
+    assert not isinstance(group.truth, str), "what fails its own check was made a failure"
+    if group.truth is None:
+        return
+    entry = built_in.audited(group.planned.case, group.inputs, group.truth, result)
+    assert entry.measurement is not None
+    known.measurements.append(entry.measurement)
+    if built_in.needs_diagnosis(entry.measurement):
+        key = result.key
+        known.unexplained.setdefault((key.subject, key.formulation, key.dtype), []).append(entry)
 
 
 def _note_failure(group: _Evaluated, failure: EvaluationFailure, subject: Subject | None, known: _Measured) -> None:
@@ -289,6 +295,10 @@ def _judged(case: Case, known: _Measured, settings: Settings) -> CaseReport:
         from gradaudit.measurement.subjects import concluded
 
         measured = concluded(measured, known.audited, prove=settings.prove)
+    if known.unexplained:
+        from gradaudit.measurement import built_in
+
+        measured = built_in.concluded(measured, known.unexplained)
     findings, missing = judge(measured, settings.select, settings.ignore)
     return CaseReport(
         case,

@@ -4,7 +4,7 @@ The file, called an adapter, is run by path in a worker process (`standalone/wor
 has); it may be in any folder and may use nothing but NumPy and its framework. It is asked to evaluate
 
     {"function": "cross_entropy", "parameters": {...}, "formulation": "fused", "dtype": "float32",
-     "axis": [1], "per_output": false, "device": "cpu"}
+     "execution": "eager", "axis": [1], "per_output": false, "device": "cpu"}
 
 on a dictionary of NumPy arrays, C-ordered and its own to change: "logits"; "upstream", with the shape of the
 output, unless `per_output` is true; where the function has targets, "targets" (int64 without the class axes, or
@@ -20,6 +20,8 @@ the keys above
      "output_shape": [...], "outputs_of_a_row": 1, "layout": "contiguous", "upstream_layout": "contiguous",
      "derivatives": 1, "seed": 0, "timeout": 60.0}
 
+Of an ONNX file "target" is the path and "graph" what the spec says of its inputs and outputs.
+
 `evaluate` returns what the function returned, in whatever shape: "output" and "gradient" (or "jacobian") where there
 are any, and "notes": where the function is "defined", what it "returned" in words, why that is "unusable" (empty
 where it is not), what was "mutated" ("forward: logits"), what of the "process" was changed (predicates), and, of
@@ -34,13 +36,20 @@ An object of class :class:`Backend` is registered under the entry-point group `g
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
+from gradaudit.records.evaluation import EAGER
 from gradaudit.records.profile import Profile
+from gradaudit.records.subject import CUSTOM
 
 GROUP = "gradaudit.backends"
+
+STANDARD_FORMULATIONS = ("fused", "log_softmax", "unfused", "unshifted")
+"""What any backend may be asked for, where the function has it."""
 
 STANDALONE = Path(__file__).parent / "standalone"
 """The folder of our own adapters and of the worker's main."""
@@ -59,6 +68,34 @@ class DeclareProfile(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class OwnFormulation:
+    """A way to compute some of the functions that one backend alone has, beside fused, log_softmax, unfused and
+    unshifted.
+
+    `functions` are those that it spells, `held_to` is the standard formulation whose tolerance rows it is held to,
+    and `doc` says in a clause what is called.
+    """
+
+    functions: tuple[str, ...]
+    held_to: str
+    doc: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What `gradaudit backends install` puts into an environment of its own for a backend.
+
+    `requirements` are installed with what they ask for, `without_dependencies` after them and without it. It serves
+    for the Pythons from `oldest` to `newest`, both included.
+    """
+
+    requirements: tuple[str, ...]
+    without_dependencies: tuple[str, ...] = ()
+    oldest: tuple[int, int] = (3, 8)
+    newest: tuple[int, int] = (3, 99)
+
+
+@dataclass(frozen=True, slots=True)
 class Backend:
     """A framework that computes.
 
@@ -66,7 +103,10 @@ class Backend:
     whose versions are of interest, the framework first. `remedy` is the command that installs it. `profile`
     declares its arithmetic, from which tolerances are derived. `subjects` is the adapter that runs the users' own
     functions written in this framework, in a worker apart; None where there is none. `devices` are the kinds it knows
-    of; whether this machine has them is found out when one is asked for.
+    of; whether this machine has them is found out when one is asked for. `executions` are the ways in which it runs a
+    function (`gradaudit.records.evaluation.EXECUTIONS`), and `formulations` those that it alone has, by name. `recipes`
+    build an environment for it alone, the preferred one first; without any, one is made of `remedy`. `semantics` are the
+    frameworks whose operators it evaluates as those do, asked for as "mxnet.softmax" (`gradaudit.functions.mxnet`).
     """
 
     name: str
@@ -77,3 +117,32 @@ class Backend:
     profile: DeclareProfile
     subjects: Path | None = None
     devices: tuple[str, ...] = ("cpu",)
+    executions: tuple[str, ...] = (EAGER,)
+    formulations: Mapping[str, OwnFormulation] = field(default_factory=lambda: MappingProxyType({}))
+    recipes: tuple[Recipe, ...] = ()
+    semantics: tuple[str, ...] = ()
+
+    def held_to(self, formulation: str) -> str:
+        """The standard formulation whose tolerance rows `formulation` is held to: its own, or the one declared."""
+        own = self.formulations.get(formulation)
+        return formulation if own is None else own.held_to
+
+    def lacking(self, function: str, dtype: str, execution: str, formulation: str) -> str | None:
+        """What the backend cannot be asked for, in words; None where it has all of it."""
+        framework, dot, operator = function.partition(".")
+        if dot and framework not in self.semantics:
+            return f"{self.name} does not evaluate {framework}'s {operator}"
+        own = self.formulations.get(formulation)
+        if own is not None and function not in own.functions:
+            return f"{self.name} has no {formulation} formulation of {function}"
+        formulations = (*STANDARD_FORMULATIONS, *self.formulations)
+        asked = (
+            (dtype, self.dtypes, ""),
+            (execution, self.executions, " execution"),
+            (formulation, (*formulations, CUSTOM), " formulation"),
+        )
+        for wanted, offered, what in asked:
+            if wanted not in offered:
+                has = ", ".join(each for each in offered if each != CUSTOM)
+                return f"{self.name} has no {wanted}{what}; it has {has}"
+        return None

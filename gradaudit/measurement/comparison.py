@@ -85,11 +85,6 @@ class Comparison:
     special_classes: list[tuple[tuple[int, ...], str]] = field(default_factory=list)
     _pushed: int = 0
 
-    @property
-    def decides_nothing(self) -> bool:
-        """Whether every element is undecided: within a tolerance as large as its own value."""
-        return 0 < self.elements == self.undecided
-
     def add(
         self,
         start: int,
@@ -101,12 +96,14 @@ class Comparison:
         escalate: Escalation | None = None,
         dwarfed: Dwarfed | None = None,
         strict: np.ndarray | None = None,
+        flushed: bool = False,
         special: np.ndarray | None = None,
     ) -> None:
         """Rows `start`.. of the array (of its plane `unit`, in a Jacobian), all arrays [rows, columns].
 
         `dwarfed` spares the look at every enclosure's radius where it knows all of them to be small. Elements
-        beyond `strict` whose tolerance is below their value count as `regained`. `special` [rows] marks rows that
+        beyond `strict` whose tolerance is below their value count as `regained`; where small numbers are `flushed`,
+        those that were returned as 0 do as well. `special` [rows] marks rows that
         hold special values: what differs there is a matter of policy.
         """
         self.elements += got.size
@@ -130,7 +127,10 @@ class Comparison:
             if not (dwarfed is not None and largest <= 1.0 - SMALL_SHARE and dwarfed(SMALL_SHARE)):
                 ratio = self._escalated(part, ratio, escalate)
         if strict is not None:
-            self.regained += int(np.count_nonzero((part.error > strict) & (part.size > tolerance)))
+            decided = part.size > tolerance
+            if flushed:
+                decided |= got == 0.0
+            self.regained += int(np.count_nonzero((part.error > strict) & decided))
         self._decide(part, ratio)
 
     def _escalated(self, part: _Part, ratio: np.ndarray, escalate: Escalation) -> np.ndarray:

@@ -36,15 +36,13 @@ class _Pass:
     def explains(self) -> bool:
         """Whether the row accounts for every element.
 
-        A row of lower precision than storage is so wide that it hides small elements altogether. It explains only
-        what it also decides: one element at least that the declared row rejects, with a tolerance below its value.
+        A row of lower precision than storage is so wide that it hides small elements altogether, and so is one that
+        flushes where something is divided by what was flushed. It explains only what it also decides: one element at
+        least that the declared row rejects, with a tolerance below its value, or flushed to 0.
         """
         if self.output.beyond or self.gradient.beyond:
             return False
-        hides = self.row.primitives is not None and self.row.primitives.hides_tail
-        if hides and self.output.decides_nothing and self.gradient.decides_nothing:
-            return False
-        return not self.row.coarse or self.output.regained + self.gradient.regained > 0
+        return not self.row.must_regain or self.output.regained + self.gradient.regained > 0
 
     @property
     def regular(self) -> bool:
@@ -57,17 +55,21 @@ def measure(
     profile: Profile,
     upstream: str,
     rows: tuple[ToleranceRow, ...] | None = None,
+    *,
+    formulation: str | None = None,
 ) -> Measurement:
     """Measure one evaluation against the exact results of its inputs.
 
     The `rows`, by default those of :mod:`gradaudit.reference.ladder`, are tried strictest first; if none explains
     every element, the errors are given under the last one of the declared precision; of a user's code, whose
-    formulation is unknown, under the last that loses no digits.
+    formulation is unknown, under the last that loses no digits. `formulation` is the standard one whose rows and
+    faults count, by default the one that the evaluation's key names.
     """
     checked = spot_check(truth)
     key = evaluation.key
+    formulation = formulation or key.formulation
     if rows is None:
-        rows = ladder.rows(truth.function.name, key.formulation, profile)
+        rows = ladder.rows(truth.function.name, formulation, profile, truth.inputs.reading)
     tried: list[str] = []
     declared: ToleranceRow | None = None
     under_declared: _Pass | None = None
@@ -95,7 +97,7 @@ def measure(
     )
     diagnoses: tuple[Diagnosis, ...] = ()
     if best is None or not found.regular:
-        suspected = hypotheses.diagnose(truth, profile, _wrong(found, reduced=truth.reduced), key.formulation)
+        suspected = hypotheses.diagnose(truth, profile, _wrong(found, reduced=truth.reduced), formulation)
         diagnoses = tuple(each for each in suspected if _accounts_for(truth, evaluation, profile, each, found))
     quantity = found.gradient.finish(checked)
     return Measurement(
@@ -135,11 +137,14 @@ def _wrong(found: _Pass, *, reduced: bool) -> hypotheses.WrongRows:
 
 
 def _compare(truth: Truth, evaluation: Evaluation, row: ToleranceRow, declared: ToleranceRow | None) -> _Pass:
-    """The evaluation under `row`; for a coarse one also what of it the `declared` row rejects."""
+    """The evaluation under `row`; for one that hides elements also what of it the `declared` row rejects."""
     tolerance = Tolerance(truth, row)
-    strict = Tolerance(truth, declared) if row.coarse and declared is not None else None
+    strict = Tolerance(truth, declared) if row.must_regain and declared is not None else None
     output = _comparison(
-        truth, "loss" if truth.function.takes_targets else "output", evaluation.output, per_unit=False
+        truth,
+        "loss" if truth.function.takes_targets and not truth.elementwise else "output",
+        evaluation.output,
+        per_unit=False,
     )
     array = evaluation.gradient if evaluation.gradient is not None else evaluation.jacobian
     assert array is not None, "an evaluation holds a gradient or a Jacobian"
@@ -155,14 +160,18 @@ def _compare(truth: Truth, evaluation: Evaluation, row: ToleranceRow, declared: 
         got_output = layout.as_rows(evaluation.output) if truth.elementwise else evaluation.output.reshape(-1, 1)
     planes = [array] if evaluation.gradient is not None else list(array)
     got_gradients = [layout.as_rows(plane) for plane in planes]
-    losses = tolerances = 0.0
-    any_special = False
+    samples = np.zeros(layout.rows, dtype=np.int64) if truth.samples is None else truth.samples
+    losses, tolerances = np.zeros(int(samples.max(initial=0)) + 1), np.zeros(int(samples.max(initial=0)) + 1)
+    special = np.zeros(len(losses), dtype=bool)
     for block_truth in truth.blocks():
         block = block_truth.block
         bounds = tolerance.block(block_truth)
         tight = None if strict is None else strict.block(block_truth)
         bound = tolerance.output(bounds).values
-        any_special |= _special_rows(block) is not None
+        own = samples[block.start : block.stop]
+        marked = _special_rows(block)
+        if marked is not None:
+            special[own[marked]] = True
         if got_output is not None:
             got = _cut(truth, got_output, block, classes=truth.elementwise)
             output.add(
@@ -172,11 +181,12 @@ def _compare(truth: Truth, evaluation: Evaluation, row: ToleranceRow, declared: 
                 bound,
                 escalate=lambda r, b=block: truth.exact_output(b, r),  # type: ignore[misc]
                 strict=None if strict is None or tight is None else strict.output(tight).values,
+                flushed=row.flushed,
                 special=_special_rows(block),
             )
         else:
-            losses += float(np.abs(block_truth.output.mid).sum())
-            tolerances += float(bound.sum())
+            losses += np.bincount(own, np.abs(block_truth.output.mid).sum(axis=-1), len(losses))
+            tolerances += np.bincount(own, bound.sum(axis=-1), len(losses))
         _compare_gradients(
             gradient, got_gradients, (tolerance, bounds), None if strict is None or tight is None else (strict, tight)
         )
@@ -184,10 +194,20 @@ def _compare(truth: Truth, evaluation: Evaluation, row: ToleranceRow, declared: 
         _compare_masked(truth, output, gradient, evaluation)
     if truth.reduced:
         exact = truth.reduced_output()
-        bound = np.array([[tolerance.reduced(losses, tolerances) if np.isfinite(exact.mid[0, 0]) else 0.0]])
-        got = evaluation.output.astype(np.float64).reshape(1, 1)
-        special = np.array([any_special])
-        output.add(0, got, exact, bound, escalate=lambda _: truth.exact_reduced(), special=special)
+        finite = np.isfinite(exact.mid[:, 0])
+        allowed = [
+            tolerance.reduced(float(loss), float(own_tolerance)) if known else 0.0
+            for loss, own_tolerance, known in zip(losses, tolerances, finite, strict=True)
+        ]
+        got = evaluation.output.astype(np.float64).reshape(-1, 1)
+        output.add(
+            0,
+            got,
+            exact,
+            np.array(allowed)[:, None],
+            escalate=lambda r: truth.exact_reduced().at(r),
+            special=special,
+        )
     return _Pass(row, output, gradient)
 
 
@@ -211,6 +231,7 @@ def _compare_gradients(
             unit=plane if per_unit else None,
             escalate=lambda r, u=unit: truth.exact_gradient(block, u, r),  # type: ignore[misc]
             strict=None if strictly_by is None else strictly_by[0].gradient(strictly_by[1], unit).values,
+            flushed=tolerance.row.flushed,
             dwarfed=lambda share, a=allowed, e=exact: a.dwarfs(e, share),  # type: ignore[misc]
             special=special,
         )
@@ -262,7 +283,7 @@ def _comparison(truth: Truth, name: str, array: np.ndarray, *, per_unit: bool) -
 
     def locate(plane: int | None, row: int, column: int) -> tuple[int, ...]:
         if forward and truth.reduced:
-            return ()
+            return () if truth.samples is None else (row,)
         own = layout.index(row, column) if elementwise else layout.row_index(row)
         return own if plane is None else (plane, *own)
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from gradaudit.records import backend_name
+from gradaudit.records.evaluation import EAGER
 from gradaudit.records.expression import Expression
 from gradaudit.records.location import COMMAND_LINE, Location
 from gradaudit.records.subject import Subject
@@ -119,9 +121,10 @@ class Case:
 
     `shape` is the shape of the logits as given; a one-dimensional one stands for a single row, and `axis` holds
     the normalised (non-negative, ascending) class axes. `backends`, `formulations`, `dtypes` and `scale` span
-    the matrix of evaluations; `backends_named` tells those that the user named from the default ones. `subjects` are
-    the user's own functions. `probes` names the inputs that are added for them, and `derivatives: 2` audits the
-    second order too.
+    the matrix of evaluations, each in those of the `executions` that its backend offers; `backends_named` tells
+    those that the user named from the default ones. `subjects` are the user's own functions. `probes` names the
+    inputs that are added for them, and `derivatives: 2` audits the second order too. `pythons` are the interpreters
+    that were chosen for backends, by name; a backend may also hold its own ("torch@/path/to/python").
     """
 
     name: str
@@ -136,7 +139,9 @@ class Case:
     backends: tuple[str, ...] = DEFAULT_BACKENDS
     backends_named: bool = False
     formulations: tuple[str, ...] = ("fused",)
+    executions: tuple[str, ...] = (EAGER,)
     device: str = "cpu"
+    pythons: tuple[tuple[str, str], ...] = ()
     expect: tuple[Expectation, ...] = ()
     ignore: tuple[str, ...] = ()
     source: Location = COMMAND_LINE
@@ -144,3 +149,7 @@ class Case:
     subjects: tuple[Subject, ...] = ()
     probes: tuple[str, ...] = ()
     derivatives: int = 1
+
+    def worker(self, backend: str) -> str:
+        """`backend` with the interpreter that the case chose for it, if any: who is to run it."""
+        return backend_name.at(backend, dict(self.pythons).get(backend))

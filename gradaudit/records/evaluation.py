@@ -11,9 +11,15 @@ if TYPE_CHECKING:
     import numpy as np
 
 
+EAGER = "eager"
+EXECUTIONS = (EAGER, "graph", "compiled")
+"""How a framework runs a function: operation by operation, as a traced graph (tf.function), or compiled (XLA's jit,
+torch.compile)."""
+
+
 @dataclass(frozen=True, slots=True)
 class EvaluationKey:
-    """Which evaluation of a case this is. `subject` is the name shown to people."""
+    """Which evaluation of a case this is. `subject` is the name shown to people; `execution` is one of EXECUTIONS."""
 
     subject: str
     backend: str
@@ -21,6 +27,17 @@ class EvaluationKey:
     dtype: str
     scale: float
     probe: str | None = None
+    execution: str = EAGER
+
+    @property
+    def says_backend(self) -> bool:
+        """Whether the name shown to people tells the backend already."""
+        return names_backend(self.subject, self.backend)
+
+
+def names_backend(subject: str, backend: str) -> bool:
+    """Whether the name of a subject is its backend's: "torch", "torch@/usr/bin/python3", "jax, compiled"."""
+    return subject == backend or subject.startswith((f"{backend},", f"{backend}@"))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from gradaudit.numerics import formats
 from gradaudit.records.profile import Profile
-from gradaudit.reference.formulations import fused, log_softmax, unfused, unshifted
+from gradaudit.reference.formulations import fused, given, log_softmax, unfused, unshifted
 from gradaudit.reference.formulations.formulated import Formulation
 from gradaudit.reference.formulations.program import Program
 
@@ -46,6 +46,16 @@ class ToleranceRow:
     common_offset: bool
     primitives: Formulation | None = None
 
+    @property
+    def flushed(self) -> bool:
+        """Whether it allows small numbers to be lost, which the declared precision does not."""
+        return self.weaker and self.precision == FLUSHED
+
+    @property
+    def must_regain(self) -> bool:
+        """Whether it is so wide that it hides elements altogether: it has to decide what it is tried for."""
+        return self.coarse or self.flushed
+
 
 @dataclass(frozen=True, slots=True)
 class _Form:
@@ -55,9 +65,14 @@ class _Form:
     common_offset: bool = False
 
 
-def rows(function: str, formulation: str, profile: Profile) -> tuple[ToleranceRow, ...]:
-    """Every row that a candidate which declares `formulation` and `profile` is tried against, in order."""
+def rows(function: str, formulation: str, profile: Profile, reading: str = "logits") -> tuple[ToleranceRow, ...]:
+    """Every row that a candidate which declares `formulation` and `profile` is tried against, in order.
+
+    `reading` is what it is fed: of log-probabilities there is one formulation, which picks them.
+    """
     forms = _forms(function, formulation, profile.probabilities)
+    if reading == "log_probabilities":
+        forms = (_Form("log-probabilities as given", given.program()),)
     return tuple(
         ToleranceRow(
             formulation=form.name,
@@ -79,17 +94,18 @@ def rows(function: str, formulation: str, profile: Profile) -> tuple[ToleranceRo
 def _forms(function: str, formulation: str, probabilities: str) -> tuple[_Form, ...]:
     strictest = _Form("shifted", fused.programs(function, "quotient"))
     if formulation == "fused":
-        if probabilities == "exp_log":
-            return strictest, _Form("shifted, p = exp(log p)", fused.programs(function, "exp_log"))
+        own = {"quotient_rule": "shifted, by the quotient rule", "exp_log": "shifted, p = exp(log p)"}
+        if probabilities in own:
+            return strictest, _Form(own[probabilities], fused.programs(function, probabilities))
         if probabilities == "exp_lse":
             lossy = fused.programs(function, "exp_lse")
             return strictest, _Form("p = exp(x - logsumexp)", lossy, looser=True, common_offset=True)
         return (strictest,)
     if formulation == "log_softmax":
-        return strictest, _Form("log_softmax", log_softmax.programs(function))
+        return strictest, _Form("log_softmax", log_softmax.programs(function, probabilities))
     if formulation == "unfused":
-        return strictest, _Form("unfused", unfused.programs(function), looser=True)
-    return strictest, _Form(UNSHIFTED, unshifted.programs(function), looser=True)
+        return strictest, _Form("unfused", unfused.programs(function, probabilities), looser=True)
+    return strictest, _Form(UNSHIFTED, unshifted.programs(function, probabilities), looser=True)
 
 
 def precisions(profile: Profile) -> tuple[tuple[str, Profile], ...]:

@@ -12,7 +12,8 @@ from gradaudit.records.report import CaseReport, Report
 
 
 def ordered(report: CaseReport) -> tuple[Measurement | EvaluationFailure, ...]:
-    """Every evaluation of a case as the spec orders them: by dtype, scale, formulation, backend, subject, probe."""
+    """Every evaluation of a case as the spec orders them: by dtype, scale, formulation, backend, execution, subject,
+    probe."""
     case = report.case
 
     def order(item: Measurement | EvaluationFailure) -> tuple[object, ...]:
@@ -22,6 +23,7 @@ def ordered(report: CaseReport) -> tuple[Measurement | EvaluationFailure, ...]:
             _rank(case.scale, key.scale),
             _rank(case.formulations, key.formulation),
             _rank(case.backends, key.backend),
+            _rank(case.executions, key.execution),
             key.dtype,
             key.scale,
             key.formulation,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gradaudit.records.case import Expectation
-from gradaudit.records.evaluation import EvaluationKey
+from gradaudit.records.evaluation import EvaluationKey, names_backend
 from gradaudit.records.finding import Finding
 from gradaudit.records.location import Location
 from gradaudit.records.subject import CUSTOM
@@ -56,7 +56,7 @@ def _said(value: object, message: str) -> bool:
 def _parts(named: Finding | Expectation | EvaluationKey) -> list[str]:
     """The names one by one; the backend is left out where it is the subject itself."""
     probe = None if isinstance(named, Expectation) or named.probe is None else f"probe {named.probe}"
-    backend = None if named.backend == named.subject else named.backend
+    backend = None if names_backend(named.subject or "", named.backend or "") else named.backend
     formulation = None if named.formulation == CUSTOM else named.formulation
     parts = (named.subject, backend, formulation, setting(named.dtype, named.scale), probe)
     return [part for part in parts if part]

@@ -132,6 +132,7 @@ def _matrix(case: Case) -> Document:
         "backends": list(case.backends),
         "backends_named": case.backends_named,
         "formulations": list(case.formulations),
+        "executions": list(case.executions),
         "dtypes": list(case.dtypes),
         "scale": _plain(case.scale),
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gradaudit.records.evaluation import FAILURE_KINDS
+from gradaudit.records.evaluation import EXECUTIONS, FAILURE_KINDS
 from gradaudit.records.finding import SEVERITIES
 from gradaudit.records.report import SCHEMA_VERSION
 
@@ -114,6 +114,7 @@ def _case() -> Schema:
                     "backends": _list(STRING),
                     "backends_named": BOOLEAN,
                     "formulations": _list(STRING),
+                    "executions": _list(STRING),
                     "dtypes": _list(STRING),
                     "scale": _list(NUMBER),
                 }
@@ -152,7 +153,8 @@ def _subject() -> Schema:
 def _place() -> Schema:
     """The fields of an evaluation's key."""
     names = ("subject", "backend", "formulation", "dtype")
-    return {**dict.fromkeys(names, STRING), "scale": NUMBER, "probe": _or_null(STRING)}
+    rest: Schema = {"scale": NUMBER, "probe": _or_null(STRING), "execution": {"enum": list(EXECUTIONS)}}
+    return {**dict.fromkeys(names, STRING), **rest}
 
 
 def _fault() -> Schema:

@@ -47,7 +47,7 @@ def is_sound(measurement: Measurement) -> bool:
 
 def name(key: EvaluationKey, *, with_formulation: bool = False) -> str:
     """The subject with its backend, and with its formulation where one is claimed."""
-    parts = [key.subject, None if key.backend == key.subject else f"({key.backend})"]
+    parts = [key.subject, None if key.says_backend else f"({key.backend})"]
     parts += [key.formulation if with_formulation and key.formulation != CUSTOM else None]
     return " ".join(part for part in parts if part)
 
@@ -58,7 +58,8 @@ def named_faults(report: CaseReport, key: EvaluationKey) -> tuple[NamedFault, ..
         fault
         for fault in report.faults
         if fault.fault not in NO_VALUES
-        and (fault.key.subject, fault.key.backend, fault.key.dtype) == (key.subject, key.backend, key.dtype)
+        and (fault.key.subject, fault.key.backend, fault.key.formulation, fault.key.dtype)
+        == (key.subject, key.backend, key.formulation, key.dtype)
     )
 
 

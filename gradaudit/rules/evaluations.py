@@ -91,4 +91,9 @@ def is_of_further_derivative(fault: NamedFault) -> bool:
 
 
 def _concerns(shown: EvaluationKey, key: EvaluationKey) -> bool:
-    return (shown.subject, shown.backend, shown.dtype) == (key.subject, key.backend, key.dtype)
+    return (shown.subject, shown.backend, shown.formulation, shown.dtype) == (
+        key.subject,
+        key.backend,
+        key.formulation,
+        key.dtype,
+    )

@@ -45,7 +45,7 @@ def label(key: EvaluationKey) -> str:
     """Which evaluation: `torch fused float32 at scale 10`; the backend of a named subject stands in brackets, and its
     formulation is told where its author claims one."""
     words = [one_line(key.subject) or key.backend]
-    if key.backend not in words[0].split():
+    if not key.says_backend and key.backend not in words[0].split():
         words.append(f"({key.backend})")
     if key.formulation not in {"", CUSTOM, *words[0].split()}:
         words.append(key.formulation)

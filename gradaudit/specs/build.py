@@ -7,6 +7,8 @@ from math import prod
 
 import numpy as np
 
+from gradaudit import plugins
+from gradaudit.functions.interface import Setting
 from gradaudit.records.case import (
     ArraySource,
     Case,
@@ -16,10 +18,11 @@ from gradaudit.records.case import (
     RandomArray,
     Upstream,
 )
-from gradaudit.specs import inline, own_functions, shapes
-from gradaudit.specs.applicability import check_case
+from gradaudit.specs import inline, interpreters, own_functions, shapes
+from gradaudit.specs.applicability import check_case, kind_of
 from gradaudit.specs.draft import Context, Draft
 from gradaudit.specs.expectations import check_ignored, expectations
+from gradaudit.specs.formulations import formulations
 from gradaudit.specs.models import (
     CaseKeys,
     DrawnLogits,
@@ -30,11 +33,11 @@ from gradaudit.specs.models import (
     GridValues,
 )
 from gradaudit.specs.nodes import Node, Problem, find, plain, problem_at
-from gradaudit.specs.parameters import check_parameters, function_call
+from gradaudit.specs.parameters import check_operator, check_parameters, function_call
 from gradaudit.specs.probes.choice import with_probes
 from gradaudit.specs.subjects import build_subjects
 from gradaudit.specs.targets import build_targets
-from gradaudit.specs.wording import number, one_of, shape_text, shown
+from gradaudit.specs.wording import number, shape_text, shown
 
 DEFAULT_BACKENDS = ("numpy", "torch", "onnxruntime")
 """What is audited where neither the spec nor a flag names backends."""
@@ -53,7 +56,7 @@ def build(model: CaseKeys, tree: Node, default_name: str, context: Context) -> t
     ]
     if missing:
         return None, missing
-    draft = Draft(model, tree, context, function_call(model.function))
+    draft = Draft(model, tree, context, function_call(model.function, model.semantics))
     source, shape = _logits(draft)
     if source is None:
         return None, draft.problems
@@ -62,11 +65,14 @@ def build(model: CaseKeys, tree: Node, default_name: str, context: Context) -> t
     if draft.problems or not own_functions.complete(draft):
         return None, draft.problems
     check_parameters(draft)
-    for key in ("scale", "dtypes", "backends", "formulations", "probes"):
+    for key in ("scale", "dtypes", "backends", "formulations", "execution", "probes"):
         _check_distinct(draft, key)
-    subjects = build_subjects(draft)
+    pythons = interpreters.interpreters(draft)
+    subjects = tuple(
+        dataclasses.replace(each, python=dict(pythons).get(each.backend)) for each in build_subjects(draft)
+    )
     # Whoever brings a function of his own asks about that, and about backends only by name.
-    backends = model.backends if model.backends is not None or subjects else DEFAULT_BACKENDS
+    named = model.backends if model.backends is not None or subjects else default_backends(model.semantics)
     case = Case(
         name=model.name or default_name,
         function=draft.function,
@@ -77,10 +83,12 @@ def build(model: CaseKeys, tree: Node, default_name: str, context: Context) -> t
         upstream=_upstream(draft),
         scale=tuple(float(scale) for scale in model.scale),
         dtypes=tuple(model.dtypes),
-        backends=tuple(backends or ()),
+        backends=interpreters.backends(draft, named),
         backends_named=model.backends is not None,
-        formulations=_formulations(draft),
+        formulations=formulations(draft),
+        executions=tuple(model.execution),
         device=model.device,
+        pythons=pythons,
         ignore=tuple(model.ignore),
         source=tree.location,
         base_directory=context.base_directory,
@@ -89,6 +97,7 @@ def build(model: CaseKeys, tree: Node, default_name: str, context: Context) -> t
     )
     check_ignored(draft)
     own_functions.check_targets(draft, case.targets)
+    check_operator(draft, kind_of(case.targets))
     check_case(draft, case)
     if not draft.problems:
         case = with_probes(draft, case)
@@ -122,8 +131,19 @@ def _grid_axis(draft: Draft, axis: GridAxis, position: int) -> tuple[float, floa
     return float(axis.start), float(axis.stop), axis.count
 
 
+def default_backends(semantics: str | None) -> tuple[str, ...]:
+    """What is audited where nothing is named: of another framework's operators whoever evaluates them."""
+    if semantics is None:
+        return DEFAULT_BACKENDS
+    known = plugins.load("gradaudit.backends")
+    return tuple(name for name in DEFAULT_BACKENDS if semantics in getattr(known.get(name), "semantics", ()))
+
+
 def _axis(draft: Draft) -> tuple[int, ...]:
     rank = len(draft.shape)
+    dialect = draft.definition.dialect
+    if dialect is not None and dialect.class_axis is not None:
+        return (_own_axis(draft, dialect.class_axis(Setting(draft.function.parameters, draft.shape, ()))),)
     axes: list[int] = []
     for position, axis in enumerate(draft.model.axis):
         if not -rank <= axis < rank:
@@ -138,6 +158,20 @@ def _axis(draft: Draft) -> tuple[int, ...]:
             )
         axes.append(axis % rank)
     return tuple(sorted(axes))
+
+
+def _own_axis(draft: Draft, axis: int) -> int:
+    """The axis that an operator's options choose, after a complaint of one that is named beside them."""
+    rank, named = len(draft.shape), find(draft.tree, ["axis"])
+    if axis >= rank:
+        draft.complain(f"logits: {draft.function.name} has its classes along axis {axis}, and these have {rank} axes")
+    elif named is not draft.tree and [one % rank for one in draft.model.axis if -rank <= one < rank] != [axis]:
+        draft.complain(
+            f"axis: the options of {draft.function.name} put its classes along axis {axis}; remove axis, or change "
+            "the options",
+            "axis",
+        )
+    return axis
 
 
 def _upstream(draft: Draft) -> Upstream:
@@ -181,20 +215,6 @@ def _broadcasts(given: tuple[int, ...], shape: tuple[int, ...]) -> bool:
     if len(given) > len(shape):
         return False
     return all(one in (1, other) for one, other in zip(reversed(given), reversed(shape), strict=False))
-
-
-def _formulations(draft: Draft) -> tuple[str, ...]:
-    applicable = draft.definition.formulations
-    if not applicable and find(draft.tree, ["formulations"]) is draft.tree:
-        return tuple(draft.model.formulations)
-    for position, name in enumerate(draft.model.formulations):
-        if name not in applicable:
-            draft.complain(
-                f"formulations: {draft.function.name} has no formulation {shown(name)}; it has "
-                f"{one_of(applicable) or 'none'}",
-                *("formulations", position),
-            )
-    return tuple(draft.model.formulations)
 
 
 def _check_distinct(draft: Draft, key: str) -> None:

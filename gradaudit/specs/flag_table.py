@@ -122,14 +122,27 @@ def autocast(text: str) -> object:
 
 
 def subject(text: str) -> object:
-    """`torch:losses.py:loss`, `numpy:module:name`; or a mapping in braces, {torch: losses.py:loss, kwargs: {...}}."""
+    """`torch:losses.py:loss`, `onnx:loss.onnx`; or a mapping in braces, {torch: losses.py:loss, kwargs: {...}}."""
     if _in_brackets(text):
         value = _flow(text)
         return [value] if isinstance(value, dict) else value
     framework, colon, target = text.strip().partition(":")
     if not colon or not target or framework.endswith(".py"):
-        raise ValueError(f"{_quoted(text)} does not begin with torch: or numpy:")
+        raise ValueError(f"{_quoted(text)} does not begin with torch:, numpy: or onnx:")
     return [{framework: target}]
+
+
+def interpreters(text: str) -> object:
+    """`mxnet=/path/to/python`, also several with commas between them; or a mapping in braces."""
+    if _in_brackets(text):
+        return [_flow(text)]
+    found: dict[str, object] = {}
+    for part in text.split(","):
+        name, equals, path = (piece.strip() for piece in part.partition("="))
+        if not equals or not name or not path:
+            raise ValueError(f"{_quoted(part.strip())} is not BACKEND=PATH")
+        _set(found, name, path)
+    return [found]
 
 
 def expected(text: str) -> object:
@@ -147,6 +160,7 @@ FUNCTIONS = (
 FLAGS = (
     Flag("--name", "name", "TEXT", "Name of the case.", str),
     Flag("--function", "function", "NAME", f"{', '.join(FUNCTIONS)}, or self: no truth at hand.", word),
+    Flag("--function-semantics", "semantics", "NAME", "mxnet: the function is MXNet's operator of that name.", str),
     Flag("--logits", "logits", "NUMBERS|FILE", "'0.1, 2', '1,2; 3,4', '[[0.1, 2]]' or data.npy.", array),
     Flag("--random", "logits", "SPEC", "Drawn logits: 'normal,128x256,seed=42,scale=3'.", random),
     Flag(
@@ -164,7 +178,9 @@ FLAGS = (
     Flag("--scale", "scale", "NUMBERS", "Factors of the logits, one evaluation each.", numbers, repeatable=True),
     Flag("--dtype", "dtypes", "NAMES", "float16, bfloat16, float32, float64.", words, repeatable=True),
     Flag("--backend", "backends", "NAMES", "numpy, torch, onnxruntime.", words, repeatable=True),
+    Flag("--python", "python", "BACKEND=PATH", "The interpreter that has a backend.", interpreters, repeatable=True),
     Flag("--formulation", "formulations", "NAMES", "fused, log_softmax, unfused, unshifted.", words, repeatable=True),
+    Flag("--execution", "execution", "NAMES", "eager, graph, compiled.", words, repeatable=True),
     Flag("--subject", "subjects", "FRAMEWORK:PATH.py:NAME", "A function of your own.", subject, repeatable=True),
     Flag("--probes", "probes", "NAMES", "none, standard, or probes: inputs added to your own.", probes),
     Flag("--expect", "expect", "CODES", "Findings that must occur.", expected, repeatable=True),

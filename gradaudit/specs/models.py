@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import Annotated, Any, Literal, Never, Union
+from typing import Annotated, Any, Literal, Union
 
 from pydantic import (
     BaseModel,
@@ -25,7 +25,8 @@ from pydantic import (
 from gradaudit.functions import formula, registry, stand_in
 from gradaudit.functions.interface import Parameter
 from gradaudit.records.case import FORMULA, SELF
-from gradaudit.specs import probes
+from gradaudit.records.evaluation import EAGER, EXECUTIONS
+from gradaudit.specs import backend_types, probes
 from gradaudit.specs.shapes import MAX_RANK
 from gradaudit.specs.spellings import CODE_PATTERN, CodeOrMapping, NameOrMapping, OneOrMore, printable
 
@@ -34,8 +35,8 @@ MAX_EXTENT = 2**40
 MAX_SEED = 2**63 - 1
 
 DEVICE_PATTERN = "^(cpu|mps|cuda(:[0-9]{1,3})?)$"
-FRAMEWORKS = ("torch", "numpy")
-"""What users' own functions may be written in."""
+FRAMEWORKS = ("torch", "numpy", "onnx")
+"""What users' own functions may be written in; onnx stands for a file."""
 
 SOURCE = "source"
 """Error type of an array source that is none of the known kinds."""
@@ -181,6 +182,8 @@ UpstreamChoice = Annotated[
 ]
 Dtype = Literal["float16", "bfloat16", "float32", "float64"]
 Formulation = Literal["fused", "log_softmax", "unfused", "unshifted"]
+Execution = Literal[EXECUTIONS]  # type: ignore[valid-type]
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 _PROBE_LIST: dict[str, Any] = {
     "uniqueItems": True,
     "anyOf": [{"maxItems": 1}, {"not": {"contains": {"const": "none"}}}],
@@ -195,7 +198,7 @@ class ExpectedFinding(Strict):
 
     code: Code
     backend: Text | None = None
-    formulation: Formulation | Literal["custom"] | None = None
+    formulation: Name | None = None
     dtype: Dtype | None = None
     scale: Number | None = None
     subject: Text | None = None
@@ -217,6 +220,7 @@ class SubjectKeys(Strict):
 
     torch: Text | None = Field(None, description="f(logits, targets), a class of such objects, or autograd.Function.")
     numpy: Text | None = Field(None, description="f(logits, targets, upstream) that returns (loss, gradient).")
+    onnx: Text | None = Field(None, description="PATH.onnx, run by ONNX Runtime.")
     name: Text | None = Field(None, description="Absent: the name of the function.")
     kwargs: dict[str, Any] = Field({}, description="A class is constructed with them, a function gets them bound.")
     factory: bool = Field(False, description="It is called with kwargs first, and returns the one to audit.")
@@ -224,6 +228,12 @@ class SubjectKeys(Strict):
     targets: Literal["as_given", "one_hot"] = Field("as_given", description="one_hot: class indices as one-hot rows.")
     profile: ClaimedProfile | None = None
     autocast: Literal["bfloat16", "float16"] | None = Field(None, description="Absent: that of the case.")
+    inputs: dict[Literal["logits", "targets", "weight", "upstream"], Text] = Field(
+        {}, description="The names of an ONNX file's inputs. Absent: found by name, type and shape."
+    )
+    output: Text | None = Field(None, description="The output of an ONNX file that is its result.")
+    gradient: Text | None = Field(None, description="That which is its own gradient of the logits, or none.")
+    external_data: bool = Field(False, description="An ONNX file may read files below its own folder.")
 
 
 def _unique() -> Any:
@@ -238,6 +248,7 @@ class CaseKeys(Strict):
     """
 
     name: Text | None = None
+    semantics: Any = None
     function: Any = None
     logits: Logits | None = None
     targets: Targets | None = None
@@ -253,7 +264,15 @@ class CaseKeys(Strict):
     scale: Numbers = Field([1.0], description="Multiplies the logits; one evaluation each.")
     dtypes: Annotated[list[Dtype], _unique(), OneOrMore()] = ["float32"]
     backends: list[str] | None = None
-    formulations: Annotated[list[Formulation], _unique(), OneOrMore()] = ["fused"]
+    python: Annotated[dict[str, Text], backend_types.MERGED] = Field(
+        {}, description="The interpreter, or environment, that has a backend: {mxnet: /path/to/python}."
+    )
+    formulations: Annotated[list[Name], _unique(), OneOrMore()] = Field(
+        ["fused"], description="fused, log_softmax, unfused, unshifted, or one that a backend alone has."
+    )
+    execution: Annotated[list[Execution], _unique(), OneOrMore()] = Field(
+        [EAGER], description="How backends run a function; each does what it offers of these."
+    )
     subjects: Annotated[list[SubjectKeys], Field(min_length=1), OneOrMore()] = Field(
         [], description="Functions of your own."
     )
@@ -272,6 +291,7 @@ def _parameter_field(parameter: Parameter) -> tuple[Any, Any]:
     limits = Field(**{name: bound for name, bound in bounds.items() if bound is not None})  # type: ignore[call-overload]
     integer, number = Annotated[int, limits], Annotated[Number, limits]
     types: dict[str, Callable[[], Any]] = {
+        "bool": lambda: bool,
         "int": lambda: integer,
         "float": lambda: number,
         "choice": lambda: Literal[parameter.choices],
@@ -285,8 +305,8 @@ def _parameter_field(parameter: Parameter) -> tuple[Any, Any]:
     return annotation, Field(default, description=parameter.doc)
 
 
-def _function_model(name: str) -> type[Strict]:
-    function = registry.get(name)
+def _function_model(name: str, semantics: str | None) -> type[Strict]:
+    function = registry.get(name if semantics is None else f"{semantics}.{name}")
     fields: dict[str, Any] = {parameter.name: _parameter_field(parameter) for parameter in function.parameters}
     return create_model(name, __base__=Strict, __doc__=function.summary, **{"name": (Literal[name], ...), **fields})
 
@@ -320,15 +340,23 @@ def _self_model() -> type[Strict]:
 
 
 @cache
-def case_model(backends: tuple[str, ...]) -> type[CaseKeys]:
-    """The model of a case, with the functions that are installed and the names of the backends that are."""
-    functions = (*(_function_model(name) for name in registry.names()), _formula_model(), _self_model())
-    union = Annotated[Union[functions], Field(discriminator="name"), NameOrMapping()]  # type: ignore[valid-type]  # noqa: UP007
-    backend: Any = Literal[backends] if backends else Never
+def case_model(backends: tuple[str, ...], semantics: str | None = None) -> type[CaseKeys]:
+    """The model of a case, with the functions that are installed and the names of the backends that are.
+
+    With `semantics` the functions are that framework's operators.
+    """
+    functions = [_function_model(name, semantics) for name in registry.names(semantics)]
+    functions += [_formula_model(), _self_model()] if semantics is None else []
+    union = Annotated[Union[tuple(functions)], Field(discriminator="name"), NameOrMapping(semantics)]  # type: ignore[valid-type]  # noqa: UP007
+    backend: Any = Annotated[backend_types.annotations(backends)]
     return create_model(
         "Case",
         __base__=CaseKeys,
         __doc__="One case, or what cases have in common.",
+        semantics=(
+            Literal[registry.semantics()] | None,
+            Field(None, description="Whose operators `function` names. Absent: gradaudit's own functions."),
+        ),
         function=(union | None, Field(None, description="The true mathematics, by name and parameters.")),
         backends=(
             Annotated[list[backend], _unique(), OneOrMore()] | None,

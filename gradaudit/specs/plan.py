@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gradaudit.records import backend_name
 from gradaudit.records.case import Case
-from gradaudit.records.evaluation import EvaluationKey
+from gradaudit.records.evaluation import EAGER, EvaluationKey
 from gradaudit.records.subject import Subject
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Plan:
     @property
     def backends(self) -> tuple[str, ...]:
         """The backends whose own formulations take part, each once."""
-        return tuple(dict.fromkeys(name for case in self.cases for name in case.backends))
+        return tuple(dict.fromkeys(case.worker(name) for case in self.cases for name in case.backends))
 
     @property
     def subjects(self) -> tuple[Subject, ...]:
@@ -126,10 +127,25 @@ def _planned(case: Case) -> list[PlannedInputs]:
 
 def _built_in(case: Case, dtype: str, scale: float, probe: str | None) -> tuple[EvaluationKey, ...]:
     return tuple(
-        EvaluationKey(backend, backend, formulation, dtype, scale, probe)
+        EvaluationKey(_shown(backend, execution), backend, formulation, dtype, scale, probe, execution)
         for formulation in case.formulations
         for backend in case.backends
+        for execution in _executions(case, backend)
     )
+
+
+def _executions(case: Case, backend: str) -> tuple[str, ...]:
+    """What the backend offers of what the case asks for; the first of those, to be refused, where that is nothing."""
+    if case.executions == (EAGER,):
+        return case.executions
+    from gradaudit import plugins
+
+    offered = getattr(plugins.get("gradaudit.backends", backend_name.plain(backend)), "executions", (EAGER,))
+    return tuple(each for each in case.executions if each in offered) or case.executions[:1]
+
+
+def _shown(backend: str, execution: str) -> str:
+    return backend if execution == EAGER else f"{backend}, {execution}"
 
 
 def _keys(case: Case, reading: str, dtype: str, scale: float, probe: str | None) -> tuple[EvaluationKey, ...]:
@@ -145,5 +161,5 @@ def _asks_for(key: EvaluationKey, subject: Subject) -> bool:
 
 
 def _line(key: EvaluationKey) -> str:
-    who = key.backend if key.subject == key.backend else f"{key.subject} ({key.backend})"
+    who = key.subject if key.says_backend else f"{key.subject} ({key.backend})"
     return f"{who} {key.formulation} {key.dtype} scale {key.scale:g}"

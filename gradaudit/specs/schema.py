@@ -8,6 +8,7 @@ from pydantic.json_schema import models_json_schema
 
 from gradaudit import plugins
 from gradaudit.functions import registry
+from gradaudit.specs.formulations import own_to_backends
 from gradaudit.specs.models import NESTED_NUMBERS, case_model
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -87,7 +88,7 @@ def _conditions(complete: bool = False) -> list[dict[str, Any]]:
                 {"type": "object", "properties": {"name": {"const": name}}, "required": ["name"]},
             ]
         }
-        applicable = {"enum": list(function.formulations)}
+        applicable = {"enum": [*function.formulations, *own_to_backends(name)]}
         allowed: Any = {"anyOf": [applicable, {"type": "array", "items": applicable}]}
         then: dict[str, Any] = {"properties": {"formulations": allowed if function.formulations else False}}
         if not function.takes_targets:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
     from gradaudit.records.subject import Subject
 
 DETAIL_CHARACTERS = 4000
+
+INTERPRETER = "interpreter"
+"""The detail of a backend's state that names the Python that has it, where that is not our own."""
 
 INTERRUPT_EVERY = 0.05
 """Seconds after which `close` ends whatever still has the turn."""
@@ -181,7 +186,7 @@ class BackendProcess:
             )
         except OSError as error:
             python = environment.interpreter(self.backend.name, self._settings)
-            self._miss("missing", f"{python}: {error.strerror or error}", self.backend.remedy)
+            self._miss("missing", f"{python}: {error.strerror or error}", self._remedy())
             return
         self._greeting = self._channel.post({"request": "hello"})
 
@@ -200,16 +205,16 @@ class BackendProcess:
         try:
             response = self._channel.receive(self._greeting, self._settings.startup_timeout)
         except BrokenWorkerError as error:
-            self._miss(error.kind, f"while starting: {error}", error.output[-DETAIL_CHARACTERS:])
+            self._miss_start(error)
             return None
         self._greeting = None
         state = responses.state(self.backend, response)
         if not state.available:
             self._channel.kill()
-            self._miss("missing", state.reason, state.remedy)
+            self._miss("missing", state.reason + self._elsewhere(), self._remedy())
             return None
         self._channel.note_memory()
-        self._state = state
+        self._state = self._with_interpreter(state)
         return self._channel
 
     def _miss(self, kind: str, reason: str, detail: str) -> None:
@@ -217,19 +222,43 @@ class BackendProcess:
         self._unavailable = (kind, reason, detail)
         self._state = self._state or self._missing_state(reason)
 
+    def _miss_start(self, error: BrokenWorkerError) -> None:
+        """What ended before it said a word may be no Python at all."""
+        python = environment.interpreter(self.backend.name, self._settings)
+        reason = environment.why_no_worker(python)
+        if reason is not None:
+            self._miss("missing", reason, self._remedy())
+            return
+        self._miss(error.kind, f"while starting: {error}", error.output[-DETAIL_CHARACTERS:])
+
+    def _elsewhere(self) -> str:
+        """In words where the framework was looked for; nothing where that is the Python that runs us."""
+        python = environment.interpreter(self.backend.name, self._settings)
+        return "" if python == sys.executable else f" (in {python})"
+
+    def _with_interpreter(self, state: BackendState) -> BackendState:
+        """`state` with the interpreter, where it is another than the one that runs us."""
+        python = environment.interpreter(self.backend.name, self._settings)
+        if python == sys.executable:
+            return state
+        return replace(state, details=tuple(sorted((*state.details, (INTERPRETER, python)))))
+
+    def _remedy(self) -> str:
+        return environment.remedy(self.backend, self._settings)
+
     def _missing_state(self, reason: str) -> BackendState:
         from gradaudit.records.evaluation import BackendState
 
-        return BackendState(self.backend.name, False, reason=reason, remedy=self.backend.remedy)
+        return BackendState(self.backend.name, False, reason=reason, remedy=self._remedy())
 
     def _refusal(self, key: EvaluationKey, inputs: Inputs, device: str) -> EvaluationFailure | None:
         """Why the worker is not even asked."""
         from gradaudit.records.evaluation import EvaluationFailure
 
         name = self.backend.name
-        if inputs.dtype not in self.backend.dtypes:
-            message = f"{name} has no {inputs.dtype}; it has {', '.join(self.backend.dtypes)}"
-            return EvaluationFailure(key, "unsupported", message)
+        lacking = self.backend.lacking(inputs.function.name, inputs.dtype, key.execution, key.formulation)
+        if lacking is not None:
+            return EvaluationFailure(key, "unsupported", lacking)
         if device.partition(":")[0] not in self.backend.devices:
             message = f"{name} does not compute on {device!r}; it knows {', '.join(self.backend.devices)}"
             return EvaluationFailure(key, "missing", message)

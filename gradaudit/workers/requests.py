@@ -16,12 +16,14 @@ SEED = 0
 
 def evaluate(key: EvaluationKey, inputs: Inputs, subject: Subject | None, timeout: float) -> dict[str, object]:
     """The request without its arrays; class weights travel as one of those."""
-    parameters = {name: value for name, value in inputs.function.parameters.items() if name != "weight"}
+    arrays = () if "." in inputs.function.name else ("weight",)
+    parameters = {name: value for name, value in inputs.function.parameters.items() if name not in arrays}
     request: dict[str, object] = {
         "request": "evaluate",
         "function": inputs.function.name,
         "parameters": parameters,
         "formulation": key.formulation,
+        "execution": key.execution,
         "dtype": inputs.dtype,
         "axis": list(inputs.axis),
         "per_output": inputs.per_output,
@@ -52,6 +54,8 @@ def _of_subject(inputs: Inputs, subject: Subject, timeout: float) -> dict[str, o
         "autocast": subject.autocast,
         "device": subject.device,
     }
+    if subject.graph:
+        asked["graph"] = dict(subject.graph)
     if subject.live is not None:
         asked["live"] = subject.live
     return {

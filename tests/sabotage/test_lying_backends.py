@@ -36,7 +36,7 @@ def test_zeros_pass_where_the_audit_says_that_it_cannot_fail(audit: Audit) -> No
 
 
 def test_beside_a_liar_the_others_are_judged_on_their_own(audit: Audit) -> None:
-    (lie,) = [lie for lie in LIES if (lie.name, lie.code) == ("all_signs", "DIV301") and "targets" in lie.spec]
+    (lie,) = [lie for lie in LIES if (lie.name, lie.code) == ("all_signs", "BUG481") and "targets" in lie.spec]
     report = audit(lie.spec.replace("[lying]", "[lying, numpy]"), LIE=lie.name)
     assert {f.backend for f in findings(report) if f.severity == "error"} == {"lying"}
     assert [m.key.backend for m in report.cases[0].measurements] == ["lying", "numpy"]

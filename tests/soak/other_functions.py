@@ -117,8 +117,8 @@ def _upstream(
 ) -> np.ndarray:
     shape = {"none": logits.shape[:1], "mean": (), "sum": ()}.get(meaning.get("reduction", ""), logits.shape)
     values = np.array(generator.standard_normal(shape) * generator.choice([1.0, 1.7, 30.0]))
-    if spelling == "focal_by_softmax":
-        # Its gradient passes through gamma * log p * upstream before p makes it small again, and float16 ends at 65504.
+    if spelling.startswith("focal"):
+        # The gradient passes through gamma * log p * upstream before p makes it small again: float16 ends at 65504.
         steepest = meaning["gamma"] * (np.ptp(logits.astype(np.float64)) + np.log(logits.shape[1]))
         limit = formats.get(str(logits.dtype)).largest / (2.0 * max(steepest, 1.0))
         values = np.clip(values, -limit, limit)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from gradaudit.numerics import formats
 from gradaudit.records.evaluation import Evaluation
 from gradaudit.reference.ladder import ToleranceRow
 from gradaudit.reference.tolerance import Tolerance
@@ -42,6 +43,8 @@ def planted(
     with np.errstate(over="ignore"):
         rounded = layout.restored(faulty).reshape(evaluation.gradient.shape).astype(evaluation.gradient.dtype)
     back = layout.as_rows(rounded).astype(np.float64)
+    # Who may be off by more than the largest number may overflow.
+    wide[wide >= formats.get(str(rounded.dtype)).largest] = np.inf
     if not (np.abs(back - due) > wide).any():
         return None
     return kind, replace(evaluation, gradient=rounded)

@@ -112,6 +112,11 @@ def _activation(generator: np.random.Generator, stratum: Stratum, rows: int, n: 
     parameters = {"temperature": 1.0, "logit_scale": 1.0, "masked_classes": ()}
     shape = (rows,) if stratum.function == "logsumexp" else (rows, n)
     upstream = generator.standard_normal(shape) * 10.0 ** generator.uniform(-2, 2) + generator.choice([0.0, 0.0, 5.0])
+    # A backward adds the upstream gradients of a row up before probabilities make the sum small, an online one also
+    # multiplies it by the sum of a chunk; float16 ends at 65504.
+    terms = n * n if stratum.rows.startswith("online") else n
+    limit = formats.get(stratum.dtype).largest / (2.0 * terms)
+    upstream = np.clip(upstream, -limit, limit)
     call = ACTIVATIONS[stratum.rows, stratum.function]
     inputs = _inputs(stratum, parameters, logits, None, upstream.astype(logits.dtype), None)
     return Drawn(stratum.rows, inputs, lambda x, _: call(x))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from gradaudit.records.finding import Finding
 from gradaudit.records.measurement import MeasuredCase
 from gradaudit.rules.divergence.wrong_elements import is_wrong, largest_ratio, proof, proving
-from gradaudit.rules.evaluations import groups, most_telling, of_subject, shown_by
+from gradaudit.rules.evaluations import groups, most_telling, named_faults, of_subject, shown_by
 from gradaudit.rules.interface import Rule
 from gradaudit.rules.statement import about_evaluation
 from gradaudit.rules.wording import label
@@ -16,11 +16,11 @@ from gradaudit.rules.wording import label
 def check(measured: MeasuredCase) -> Iterator[Finding]:
     """One finding for the evaluations of a backend's setting with unexplained finite elements, naming the worst.
 
-    A user's own function that does this is diagnosed: BUG499 where no fault explains it.
+    What a named fault explains is that fault's; a user's own function without one is BUG499.
     """
     for group in groups(measured):
         showing = [each for each in group if is_wrong(each)]
-        if not showing or of_subject(measured, group[0].key):
+        if not showing or of_subject(measured, group[0].key) or named_faults(measured, group[0].key):
             continue
         measurement = most_telling(showing, largest_ratio)
         message = f"{label(measurement.key)}: {proof(measurement)}{shown_by(showing, group, measurement)}"
