@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from gradaudit.functions.rows import Rows
 from gradaudit.numerics.algebra import Algebra, N
+from gradaudit.records.inputs import Inputs
 
 
 class Formula(Protocol):
@@ -22,8 +23,8 @@ class Formula(Protocol):
 class Parameter:
     """One parameter of a function.
 
-    `kind` is "float", "int", "choice", "floats" or "ints"; the two lists may be absent (None). A number lies in
-    [`minimum`, `maximum`], or above `exclusive_minimum`.
+    `kind` is "bool", "float", "int", "choice", "floats" or "ints"; the two lists may be absent (None). A number lies
+    in [`minimum`, `maximum`], or above `exclusive_minimum`.
     """
 
     name: str
@@ -62,6 +63,37 @@ class Spelling:
     alone: bool = False
 
 
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What another framework's function is about to be used at: the call's parameters, the logits' shape, the class
+    axes (none yet where the function is asked for them), and "indices" or "probabilities" (None: no targets)."""
+
+    parameters: Mapping[str, object]
+    shape: Shape
+    axis: Shape
+    targets: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How an operator of another framework is said in gradaudit's own words.
+
+    `mathematics(parameters)` names the function of gradaudit whose truth, tolerances and findings are those of the
+    operator, and `inputs` turns what the operator is fed into what that function is fed. `class_axis(setting)` is
+    the axis that the operator's options choose (None: the case chooses), `output_shape(setting)` the shape of what it
+    returns (None: as any function's), and `problems(setting)` yields what does not fit: a parameter, and a message.
+    """
+
+    mathematics: Callable[[Mapping[str, object]], str]
+    inputs: Callable[[Inputs], Inputs]
+    problems: Callable[[Setting], Iterable[tuple[str, str]]]
+    class_axis: Callable[[Setting], int] | None = None
+    output_shape: Callable[[Setting], Shape] | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Function:
     """A function of logits, with its exact gradient.
@@ -74,7 +106,8 @@ class Function:
     `spellings` those of users' code, tightest first. `targets` names the kinds it is defined for: "any", "indices" or
     "probabilities"; `readings` what a subject may be fed (`Inputs.reading`), where `given_logits_only` names the
     parameters that need logits. `native(parameters)` tells what backends' own formulations compute. `cap` names the
-    parameter that bounds the logits, if there is one: infinite ones are then as good as any.
+    parameter that bounds the logits, if there is one: infinite ones are then as good as any. `dialect` is given for
+    an operator of another framework, registered as FRAMEWORK.NAME.
     """
 
     name: str
@@ -97,6 +130,7 @@ class Function:
     given_logits_only: tuple[str, ...] = ()
     native: Callable[[Mapping[str, object]], bool] = always
     cap: str | None = None
+    dialect: Dialect | None = None
 
 
 LOGIT_PARAMETERS = (

@@ -6,13 +6,38 @@ from gradaudit import plugins
 from gradaudit.errors import PluginError
 from gradaudit.functions.interface import Function
 from gradaudit.records.case import FORMULA, SELF, FunctionCall
+from gradaudit.records.inputs import Inputs
 
 GROUP = "gradaudit.functions"
 
 
-def names() -> tuple[str, ...]:
-    """The names of all functions, sorted."""
-    return plugins.names(GROUP)
+def names(semantics: str | None = None) -> tuple[str, ...]:
+    """The names of gradaudit's own functions, sorted; or those of another framework's, as it calls them."""
+    registered = plugins.names(GROUP)
+    if semantics is None:
+        return tuple(name for name in registered if "." not in name)
+    return tuple(name.removeprefix(f"{semantics}.") for name in registered if name.startswith(f"{semantics}."))
+
+
+def semantics() -> tuple[str, ...]:
+    """The frameworks whose operators are known by their own names, sorted."""
+    return tuple(sorted({name.partition(".")[0] for name in plugins.names(GROUP) if "." in name}))
+
+
+def mathematics(call: FunctionCall) -> str:
+    """The name of the function whose truth a call has: its own, unless it is another framework's operator."""
+    if "." not in call.name:
+        return call.name
+    dialect = get(call.name).dialect
+    return call.name if dialect is None else dialect.mathematics(call.parameters)
+
+
+def translated(inputs: Inputs) -> Inputs:
+    """The inputs as gradaudit's own function takes them; themselves where that is who was called."""
+    if "." not in inputs.function.name:
+        return inputs
+    dialect = get(inputs.function.name).dialect
+    return inputs if dialect is None else dialect.inputs(inputs)
 
 
 def get(name: str) -> Function:

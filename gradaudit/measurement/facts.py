@@ -36,7 +36,7 @@ def facts(truth: Truth) -> InputFacts:
     form = formats.get(truth.inputs.dtype)
     u = form.unit_roundoff
     tally = _Tally()
-    sums_outputs = truth.elementwise and truth.units == (None,)
+    sums_outputs = truth.elementwise and not truth.function.takes_targets and truth.units == (None,)
     for found in truth.blocks():
         with np.errstate(all="ignore"):
             _count(tally, truth, found, form, sums_outputs=sums_outputs)

@@ -43,7 +43,7 @@ def _check(truth: Truth) -> int:
         loss = truth.reduced_output()
         # What is due where the loss is no number is a matter of policy, and arb has no part in it.
         if np.isfinite(loss.mid).all():
-            _confirm(loss, truth.exact_reduced(), np.zeros(1, dtype=np.int64), "reduced loss")
+            _confirm(loss, truth.exact_reduced(), np.arange(len(loss.mid)), "reduced loss")
     return checked
 
 

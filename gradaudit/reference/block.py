@@ -56,6 +56,8 @@ class RowArrays:
     far_below: float
     reading: str
     cap: float | None
+    negated: bool = False
+    """Whether the softmax is one of the negated logits: a +inf then stands for a class without probability."""
 
 
 def row_arrays(inputs: Inputs, layout: Layout, *, elementwise: bool, cap: float | None = None) -> RowArrays:
@@ -73,7 +75,8 @@ def row_arrays(inputs: Inputs, layout: Layout, *, elementwise: bool, cap: float 
     if inputs.upstream is not None:
         upstream = layout.as_rows(inputs.upstream) if elementwise else inputs.upstream.reshape(-1, 1)
     parameters = inputs.function.parameters
-    scaling = float(parameters.get("temperature", 1.0)) / float(parameters.get("logit_scale", 1.0))  # type: ignore[arg-type]
+    logit_scale = float(parameters.get("logit_scale", 1.0))  # type: ignore[arg-type]
+    scaling = float(parameters.get("temperature", 1.0)) / abs(logit_scale)  # type: ignore[arg-type]
     weight = None
     if inputs.weight is not None:
         weight = inputs.weight.astype(np.float64)
@@ -91,6 +94,7 @@ def row_arrays(inputs: Inputs, layout: Layout, *, elementwise: bool, cap: float 
         FAR_BELOW * max(scaling, 1.0),
         inputs.reading,
         cap,
+        logit_scale < 0.0,
     )
 
 
@@ -107,7 +111,11 @@ def cut(arrays: RowArrays, start: int, stop: int) -> Block:
         beyond = np.isinf(logits)
         # tanh is 1 there, to any precision that is worked in.
         logits[beyond] = np.sign(logits[beyond]) * arrays.far_below * max(arrays.cap, 1.0)
+    if arrays.negated:
+        np.negative(logits, out=logits)
     special = _special(logits, arrays.far_below) if arrays.reading == "logits" else _special_reading(logits, arrays)
+    if arrays.negated:
+        np.negative(logits, out=logits)
     labels = None
     counted = np.ones(stop - start, dtype=bool)
     if arrays.labels is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 
@@ -103,3 +104,13 @@ def of_inputs(inputs: Inputs) -> Layout:
     classes = prod(shape[a] for a in inputs.axis)
     active = np.setdiff1d(np.arange(classes), np.asarray(masked, dtype=np.int64)) if masked else None
     return Layout(tuple(shape), inputs.axis, active)
+
+
+def samples(layout: Layout, parameters: Mapping[str, object]) -> np.ndarray | None:
+    """Which sample each row is a part of, [rows]; None where rows are not averaged sample by sample."""
+    axis = parameters.get("sample_axis")
+    if not isinstance(axis, int):
+        return None
+    outer = [i for i in range(len(layout.shape)) if i not in layout.axis]
+    along = np.arange(layout.shape[axis]).reshape([-1 if i == axis else 1 for i in outer])
+    return np.ascontiguousarray(np.broadcast_to(along, layout.outer_shape)).reshape(layout.rows)

@@ -105,6 +105,11 @@ class Enclosed:
                 self._rad = np.broadcast_to(np.asarray(self.ball.rad), self.mid.shape) * self.inflation
         return self._rad
 
+    def at(self, rows: np.ndarray) -> Enclosed:
+        """Some of the rows."""
+        low, left_open = (None if part is None else part[rows] for part in (self.low, self.open))
+        return Enclosed(self.mid[rows], low, np.broadcast_to(self.rad, self.mid.shape)[rows], left_open)
+
 
 def apply_to_output(enclosed: Enclosed, block: Block, function: str, targets: np.ndarray | None) -> Enclosed:
     """The table's rows for the forward result; `targets` [rows, n] is the target mass where there is any."""

@@ -27,7 +27,7 @@ from gradaudit.reference import layout as layouts
 from gradaudit.reference import special_values
 from gradaudit.reference.block import Block, RowArrays, cut, row_arrays, select
 from gradaudit.reference.layout import Layout
-from gradaudit.reference.lift import Lift, Parameters, denominator
+from gradaudit.reference.lift import Denominator, Lift, Parameters, denominator
 from gradaudit.reference.special_values import Enclosed
 
 KEPT_ELEMENTS = 1 << 20
@@ -70,7 +70,10 @@ class Truth:
         self.parameters = Parameters.of(parameters, inputs.reading, self.layout.active)
         margin.check_cosines(inputs.function, inputs.logits)
         self.reduced = self.parameters.reduction != "none"
+        self.samples = layouts.samples(self.layout, parameters)
         self.denominator = denominator(self.arrays, self.parameters)
+        if self.samples is not None:
+            self.denominator = Denominator(None, self.layout.rows // (int(self.samples.max()) + 1))
         self.undefined_mean = self.reduced and self.denominator.value == 0.0
         self.rigorous = inputs.dtype == "float64"
         active = self.layout.active_classes
@@ -150,7 +153,9 @@ class Truth:
             return self._policy_gradient(_split(gradient if columns is None else gradient[:, columns]), part)
 
     def reduced_output(self) -> Enclosed:
-        """The sum or mean of the rows' losses, shape [1, 1]."""
+        """The sum or mean of the rows' losses, shape [1, 1]; [samples, 1] where each sample has its own mean."""
+        if self.samples is not None:
+            return self._means_of_samples(self.samples)
         starts = [start for start, _ in self.layout.blocks()]
         # The rows' losses are few beside their gradients: they are kept from whoever walked the blocks first.
         parts = [self._losses[start] if start in self._losses else self.block_at(start).output for start in starts]
@@ -178,12 +183,36 @@ class Truth:
         with arb_algebra.precision():
             m = ArbAlgebra()
             lift = self._lift_arb(m)
-            total = m.exact(np.zeros((1, 1)))
+            samples = np.zeros(self.layout.rows, dtype=np.int64) if self.samples is None else self.samples
+            total = m.exact(np.zeros((int(samples.max(initial=0)) + 1, 1)))
             for truth in self.blocks():
                 losses = self.function.output(m, lift.rows(truth.block, 0))
-                total = total + losses.sum()
+                own = samples[truth.block.start : truth.block.stop]
+                for sample in np.unique(own):
+                    total[sample] = total[sample] + losses[own == sample].sum()
             result = total if lift.denominator is None else total / lift.denominator
             return _split(result)
+
+    def _means_of_samples(self, samples: np.ndarray) -> Enclosed:
+        parts = [truth.output for truth in self.blocks()]
+        mids = np.concatenate([part.mid.ravel() for part in parts])
+        rads = np.concatenate([np.broadcast_to(part.rad, part.mid.shape).ravel() for part in parts])
+        left_open = np.concatenate(
+            [np.zeros(part.mid.size, bool) if part.open is None else part.open.ravel() for part in parts]
+        )
+        count = int(samples.max()) + 1
+        opened = np.asarray(np.bincount(samples, weights=left_open, minlength=count)) > 0.0
+        total = np.zeros(count)
+        for sample in range(count):
+            own = mids[samples == sample]
+            total[sample] = math.fsum(own) if np.isfinite(own).all() else own.sum()
+        if self.rigorous and np.isfinite(total).all():
+            return self.exact_reduced()
+        mid, radius = total / self.denominator.value, np.bincount(samples, weights=rads, minlength=count)
+        # As for one mean: fsum and the quotient round once each.
+        rad = (radius / self.denominator.value + 2 * FLOAT64.u * np.abs(mid) + FLOAT64.eta) * INFLATION
+        rad = np.where(np.isfinite(mid), rad, 0.0)
+        return Enclosed(np.where(opened, np.nan, mid)[:, None], None, rad[:, None], opened[:, None])
 
     def row_sums(self, block: Block, unit: int | None) -> np.ndarray:
         """What the gradient of each row adds up to, [rows]: 0, the upstream gradient of a logsumexp, or whatever."""
@@ -300,7 +329,7 @@ class Truth:
 
     def _policy_output(self, enclosed: Enclosed, block: Block) -> Enclosed:
         mass = None
-        if block.excluded is not None and self.function.takes_targets:
+        if block.excluded is not None and self.function.takes_targets and not self.elementwise:
             mass = self.target_mass(block)
         return special_values.apply_to_output(enclosed, block, self.function.name, mass)
 

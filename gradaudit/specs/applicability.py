@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gradaudit.functions import losses
+from gradaudit.functions import losses, registry
 from gradaudit.records.case import FORMULA, SELF, ArraySource, Case, FileArray, InlineArray
 from gradaudit.specs.draft import Draft
 from gradaudit.specs.wording import one_of
@@ -18,9 +18,27 @@ def check_case(draft: Draft, case: Case) -> None:
     if case.function.name in (FORMULA, SELF):
         _check_audited(draft, case)
         return
+    if draft.definition.dialect is not None:
+        _check_native_only(draft, case)
     _check_targets(draft, case)
     _check_backends(draft, case)
     _check_readings(draft, case)
+
+
+def _check_native_only(draft: Draft, case: Case) -> None:
+    """Functions of the user's own are held against gradaudit's mathematics, under its names."""
+    name, own = case.function.name, registry.mathematics(case.function)
+    instead = f"function: {own}, " if own != name else "function: cross_entropy, "
+    if case.subjects:
+        draft.complain(
+            f"subjects: {name} is what backends are asked for; hold functions of your own against {instead}without "
+            "semantics:",
+            "subjects",
+        )
+    if draft.model.probes not in (None, ["none"]):
+        draft.complain(f"probes: there are none of {name}; remove them", "probes")
+    if draft.model.derivatives != 1:
+        draft.complain(f"derivatives: {name} is audited in the first order", "derivatives")
 
 
 def kind_of(targets: ArraySource | None) -> str | None:

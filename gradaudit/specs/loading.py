@@ -18,6 +18,7 @@ from gradaudit.specs.draft import Codes, Context
 from gradaudit.specs.models import CaseKeys, case_model
 from gradaudit.specs.nodes import Node, Problem, plain, problem_at, problem_at_key, raise_for
 from gradaudit.specs.overrides import NO_OVERRIDES, Overrides
+from gradaudit.specs.parameters import semantics_of
 from gradaudit.specs.reader import read
 from gradaudit.specs.wording import nearest, shown
 
@@ -90,7 +91,7 @@ def load_text(
 def build_case(tree: Node, default_name: str, context: Context) -> tuple[Case | None, list[Problem]]:
     """The case of one mapping of keys; None where there are problems."""
     tree, problems = later.take_out(tree)
-    model = case_model(plugins.names("gradaudit.backends"))
+    model = _model_of(tree)
     validated, found = _validated(model, tree)
     problems += found
     if validated is None or problems:
@@ -194,4 +195,9 @@ def _mapping(node: Node | None, what: str, problems: list[Problem]) -> dict[str,
 def _problems_of_defaults(defaults: Node) -> list[Problem]:
     """What is wrong with defaults on their own, so that a case that overrides them hides nothing."""
     rest, problems = later.take_out(defaults)
-    return problems + _validated(case_model(plugins.names("gradaudit.backends")), rest)[1]
+    return problems + _validated(_model_of(rest), rest)[1]
+
+
+def _model_of(tree: Node) -> type[CaseKeys]:
+    """The model of a case, whose functions are those of the framework that its `semantics` names."""
+    return case_model(plugins.names("gradaudit.backends"), semantics_of(tree))

@@ -11,6 +11,7 @@ from gradaudit.errors import RequestError, SpecError
 from gradaudit.records.case import ArraySource, Case, FileArray, GridArray, InlineArray, RandomArray
 from gradaudit.records.inputs import Inputs
 from gradaudit.specs import files, shapes
+from gradaudit.specs.parameters import ignored_label
 from gradaudit.specs.rounding import rounded
 from gradaudit.specs.targets import bad_labels, label_message, masked_mass
 from gradaudit.specs.wording import number, shape_text
@@ -138,7 +139,7 @@ def _drawn_labels(
     case: Case, source: RandomArray, generator: np.random.Generator, left_out: frozenset[int]
 ) -> np.ndarray:
     """Labels drawn evenly over the classes that take part, `ignored` rows of them, evenly spread, ignore_index."""
-    ignore_index = case.function.parameters.get("ignore_index")
+    ignore_index = ignored_label(case.function)
     taking_part = np.setdiff1d(
         np.arange(shapes.classes(case.shape, case.axis)),
         [*sorted(left_out), *([ignore_index] if isinstance(ignore_index, int) else [])],
@@ -161,7 +162,7 @@ def _drawn_probabilities(case: Case, generator: np.random.Generator, left_out: f
 
 
 def _check_labels(case: Case, source: FileArray, labels: np.ndarray, left_out: frozenset[int]) -> None:
-    classes, ignore_index = shapes.classes(case.shape, case.axis), case.function.parameters.get("ignore_index")
+    classes, ignore_index = shapes.classes(case.shape, case.axis), ignored_label(case.function)
     bad = np.argwhere(bad_labels(labels, classes, ignore_index, left_out))
     if len(bad):
         place = tuple(int(position) for position in bad[0])

@@ -7,9 +7,10 @@ from types import MappingProxyType
 from typing import Any
 
 from gradaudit.functions import formula, registry, stand_in
-from gradaudit.functions.interface import Parameter
+from gradaudit.functions.interface import Parameter, Setting
 from gradaudit.records.case import FORMULA, SELF, FunctionCall
 from gradaudit.specs.draft import Draft
+from gradaudit.specs.nodes import Node
 from gradaudit.specs.wording import shape_text
 
 SPECIAL: Mapping[str, tuple[Parameter, ...]] = {FORMULA: formula.PARAMETERS, SELF: stand_in.PARAMETERS}
@@ -19,11 +20,15 @@ PER_CLASS: Mapping[str, str] = {"weight": "weights", "alpha": "factors", "logit_
 """Parameters with an entry a class."""
 
 
-def function_call(validated: Any) -> FunctionCall:
-    """The call that a validated function stands for, every default filled in and lists as tuples."""
+def function_call(validated: Any, semantics: str | None = None) -> FunctionCall:
+    """The call that a validated function stands for, every default filled in and lists as tuples.
+
+    With `semantics` it is an operator of that framework.
+    """
     parameters: dict[str, object] = {}
-    special = SPECIAL.get(validated.name)
-    for parameter in registry.get(validated.name).parameters if special is None else special:
+    special = SPECIAL.get(validated.name) if semantics is None else None
+    name = validated.name if semantics is None else f"{semantics}.{validated.name}"
+    for parameter in registry.get(name).parameters if special is None else special:
         value = getattr(validated, parameter.name)
         if isinstance(value, list):
             kind = float if parameter.kind == "floats" else int
@@ -32,13 +37,37 @@ def function_call(validated: Any) -> FunctionCall:
     if special is not None:
         own = ("formula", "constants") if validated.name == FORMULA else ("output",)
         parameters |= {name: getattr(validated, name) for name in own}
-    return FunctionCall(validated.name, MappingProxyType(parameters))
+    return FunctionCall(name, MappingProxyType(parameters))
+
+
+def semantics_of(tree: Node) -> str | None:
+    """The framework whose operators the functions of a case are; None where they are gradaudit's own."""
+    node = tree.value.get("semantics") if isinstance(tree.value, dict) else None
+    return str(node.value) if node is not None and node.value in registry.semantics() else None
+
+
+def ignored_label(call: FunctionCall) -> object:
+    """The label whose rows are ignored; None where there is none."""
+    own = call.parameters
+    return own.get("ignore_label") if own.get("use_ignore") else own.get("ignore_index")
 
 
 def masked(draft: Draft) -> frozenset[int]:
     """The classes that take no part."""
     classes = draft.function.parameters.get("masked_classes") or ()
     return frozenset(classes) if isinstance(classes, tuple) else frozenset()
+
+
+def check_operator(draft: Draft, targets: str | None) -> None:
+    """Complain of what another framework's operator cannot be used at; `targets` is their kind."""
+    dialect = draft.definition.dialect
+    if dialect is None:
+        return
+    setting = Setting(draft.function.parameters, draft.shape, draft.axis, targets)
+    for name, message in dialect.problems(setting):
+        path = (name,) if name == "axis" else ("function", name)
+        where = "function" if name == "name" else ".".join(path)
+        draft.complain(f"{where}: {message}", *path)
 
 
 def check_parameters(draft: Draft) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import prod
 
 from gradaudit.functions import registry
+from gradaudit.functions.interface import Setting
 from gradaudit.records.case import FunctionCall
 
 MAX_RANK = 8
@@ -25,7 +26,10 @@ def row_shape(shape: tuple[int, ...], axis: tuple[int, ...]) -> tuple[int, ...]:
 
 def output_shape(function: FunctionCall, shape: tuple[int, ...], axis: tuple[int, ...]) -> tuple[int, ...]:
     """The shape of what the function returns, and of its upstream gradient."""
-    if not registry.of_call(function).has_row_output:
+    definition = registry.of_call(function)
+    if definition.dialect is not None and definition.dialect.output_shape is not None:
+        return definition.dialect.output_shape(Setting(function.parameters, shape, axis))
+    if not definition.has_row_output:
         return shape
     return () if function.parameters.get("reduction") in REDUCING else row_shape(shape, axis)
 

@@ -28,13 +28,17 @@ class OneOrMore:
 
 
 class NameOrMapping:
-    """Marks a mapping with a `name` that may be written as the name alone."""
+    """Marks a mapping with a `name` that may be written as the name alone; `semantics` tells whose names they are."""
+
+    def __init__(self, semantics: str | None = None) -> None:
+        self.semantics = semantics
 
     def __get_pydantic_core_schema__(self, source: type[Any], handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_before_validator_function(_named, handler(source))
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return {"anyOf": [{"enum": [*registry.names(), SELF]}, handler(schema)]}
+        names = registry.names(self.semantics)
+        return {"anyOf": [{"enum": [*names, SELF] if self.semantics is None else [*names]}, handler(schema)]}
 
 
 def _listed(value: object) -> object:

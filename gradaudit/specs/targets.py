@@ -11,7 +11,7 @@ from gradaudit.specs import inline, shapes
 from gradaudit.specs.draft import Draft
 from gradaudit.specs.models import DrawnTargets, FileValues, RandomTargets
 from gradaudit.specs.nodes import find
-from gradaudit.specs.parameters import masked
+from gradaudit.specs.parameters import ignored_label, masked
 from gradaudit.specs.wording import number, shape_text
 
 MOST_PROBLEMS = 5
@@ -90,7 +90,7 @@ def _inline(draft: Draft) -> InlineArray | None:
 
 
 def _check_labels(draft: Draft, labels: np.ndarray) -> None:
-    ignore_index, left_out = draft.function.parameters.get("ignore_index"), masked(draft)
+    ignore_index, left_out = ignored_label(draft.function), masked(draft)
     bad = bad_labels(labels, draft.classes, ignore_index, left_out)
     for index in np.argwhere(bad)[:MOST_PROBLEMS]:
         place = tuple(int(position) for position in index)
@@ -153,7 +153,7 @@ def _drawn(draft: Draft, drawn: RandomTargets) -> RandomArray | None:
     if drawn.ignored > rows:
         draft.complain(f"targets.random.ignored: {drawn.ignored} is more than the {rows} rows there are", *place)
         return None
-    ignore_index = draft.function.parameters.get("ignore_index")
+    ignore_index = ignored_label(draft.function)
     if drawn.ignored and not isinstance(ignore_index, int):
         draft.complain(f"targets.random.ignored: {draft.function.name} ignores no rows", *place)
         return None

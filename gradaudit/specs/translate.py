@@ -13,6 +13,7 @@ from gradaudit.functions import registry
 from gradaudit.records.case import FORMULA, SELF
 from gradaudit.specs.models import DEVICE_PATTERN, SOURCE
 from gradaudit.specs.nodes import Node, Problem, find, plain, problem_at, problem_at_key, walk
+from gradaudit.specs.parameters import semantics_of
 from gradaudit.specs.spellings import UNPRINTABLE
 from gradaudit.specs.wording import did_you_mean, nearest, number, one_of, shown
 
@@ -71,7 +72,7 @@ def _problem(details: ErrorDetails, tree: Node, model: type[BaseModel]) -> Probl
     if kind == SOURCE:
         return _source_problem(node, key)
     if kind in ("union_tag_invalid", "union_tag_not_found"):
-        return _function_problem(node)
+        return _function_problem(node, semantics_of(tree))
     if kind == UNPRINTABLE:
         return problem_at(node, f"{key}: {shown(node.value)} holds control characters; use printable ones")
     return problem_at(node, f"{key}: {_value_message(kind, context, details['input'], key, details['msg'])}")
@@ -140,8 +141,8 @@ def _source_problem(node: Node, key: str) -> Problem:
     return problem_at(node, f"{key}: {shown(plain(node))} is none of {KINDS[field]}{hint}")
 
 
-def _function_problem(node: Node) -> Problem:
-    names = (*registry.names(), FORMULA, SELF)
+def _function_problem(node: Node, semantics: str | None) -> Problem:
+    names = registry.names(semantics) if semantics else (*registry.names(), FORMULA, SELF)
     if isinstance(node.value, dict):
         if "name" not in node.value:
             return problem_at(
@@ -149,9 +150,13 @@ def _function_problem(node: Node) -> Problem:
                 f"function: {shown(plain(node))} has no name; add name: {names[0]}, or another of {one_of(names)}",
             )
         node = node.value["name"]
-    return problem_at(
-        node, f"function: {shown(plain(node))} is no function of this version{did_you_mean(node.value, names)}"
-    )
+    said = f"function: {shown(plain(node))} is no "
+    if semantics:
+        return problem_at(node, f"{said}function of semantics: {semantics}{did_you_mean(node.value, names)}")
+    for other in registry.semantics():
+        if node.value in registry.names(other):
+            return problem_at(node, f"{said}function of gradaudit's own; add semantics: {other}")
+    return problem_at(node, f"{said}function of this version{did_you_mean(node.value, names)}")
 
 
 _TYPES = {

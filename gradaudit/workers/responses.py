@@ -164,6 +164,11 @@ def expected_shapes(inputs: Inputs) -> tuple[tuple[int, ...], str, tuple[int, ..
     function = registry.of_call(inputs.function)
     if not function.has_row_output:
         return shape, "jacobian", (prod(shape[axis] for axis in inputs.axis), *shape)
+    if function.dialect is not None and function.dialect.output_shape is not None:
+        from gradaudit.functions.interface import Setting
+
+        setting = Setting(inputs.function.parameters, shape, inputs.axis)
+        return function.dialect.output_shape(setting), "jacobian", (1, *shape)
     parameters = {parameter.name: parameter.default for parameter in function.parameters} | dict(
         inputs.function.parameters
     )

@@ -22,6 +22,9 @@ Request = Dict[str, Any]
 BFLOAT16 = 16
 """ONNX's number of the element type that NumPy does not have."""
 
+MXNET = "mxnet."
+"""What the names of MXNet's operators begin with."""
+
 _options: dict[str, int] = {"threads": 1}
 _sessions: dict[str, Any] = {}
 
@@ -52,7 +55,7 @@ def hello(threads: int) -> dict[str, Any]:
 
 def evaluate(request: Request, arrays: dict[str, Array]) -> dict[str, Any]:
     """Forward and backward of one function; see `gradaudit.backends.interface` for the request."""
-    axes, per_class = list(request["axis"]), request["function"] in ("softmax", "log_softmax")
+    axes, per_class = list(request["axis"]), _is_per_class(request["function"])
     jacobian = request["per_output"] and per_class
     arrays = dict(arrays)
     if jacobian:
@@ -71,11 +74,25 @@ def evaluate(request: Request, arrays: dict[str, Array]) -> dict[str, Any]:
     return result
 
 
-def _graphs() -> Any:
-    """The sibling file that builds the graphs, loaded by path like this one."""
-    name = __name__ + "_graphs"
+def _is_per_class(function: str) -> bool:
+    """Whether a function has an output for every class."""
+    if function.startswith(MXNET):
+        return function[len(MXNET) :] in _graphs("mxnet_graphs").PER_CLASS
+    return function in ("softmax", "log_softmax")
+
+
+def _model(request: Request, arrays: dict[str, Array], axes: list[int]) -> bytes:
+    """The serialised model that answers `request`."""
+    if request["function"].startswith(MXNET):
+        return bytes(_graphs("mxnet_graphs").build(_graphs(), request, arrays, axes[0]))
+    return bytes(_graphs().build(request, arrays, axes))
+
+
+def _graphs(file: str = "onnx_graphs") -> Any:
+    """A sibling file that builds graphs, loaded by path like this one."""
+    name = __name__ + "_" + file
     if name not in sys.modules:
-        path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "onnx_graphs.py")
+        path = os.path.join(os.path.dirname(os.path.abspath(__file__)), file + ".py")
         spec = importlib.util.spec_from_file_location(name, path)
         assert spec is not None
         assert spec.loader is not None
@@ -107,7 +124,8 @@ def _check_labels(request: Request, arrays: dict[str, Array], axes: list[int]) -
     if labels.dtype.kind != "i":
         return
     classes = _graphs().active_classes(parameters, arrays["logits"].shape, axes)
-    wrong = labels[~np.isin(labels, classes) & (labels != parameters.get("ignore_index", -100))]
+    ignored = parameters["ignore_label"] if parameters.get("use_ignore") else parameters.get("ignore_index", -100)
+    wrong = labels[~np.isin(labels, classes) & (labels != ignored)]
     if wrong.size:
         raise IndexError("label %d is not one of the %d classes that take part" % (wrong[0], len(classes)))
 
@@ -127,7 +145,7 @@ def _session(request: Request, arrays: dict[str, Array], axes: list[int]) -> Any
         options.log_severity_level = 4
         options.enable_cpu_mem_arena = False  # it grows by doubling, and the address space is capped
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        model = _graphs().build(request, arrays, axes)
+        model = _model(request, arrays, axes)
         _sessions[key] = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     return _sessions[key]
 

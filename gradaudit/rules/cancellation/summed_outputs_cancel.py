@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from gradaudit.functions.registry import mathematics
 from gradaudit.records.case import Case, InlineArray
 from gradaudit.records.finding import Finding
 from gradaudit.records.measurement import MeasuredCase
@@ -42,7 +43,7 @@ def check(measured: MeasuredCase) -> Iterator[Finding]:
 
 def _always_cancels(case: Case) -> bool:
     """Whether the sum is 0 for any logits: softmax under an upstream gradient with one value throughout."""
-    if case.function.name != "softmax":
+    if mathematics(case.function) != "softmax":
         return False
     source = case.upstream.source
     constant = isinstance(source, InlineArray) and np.unique(source.values).size == 1

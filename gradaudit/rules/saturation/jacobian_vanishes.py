@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from gradaudit.functions.registry import mathematics
 from gradaudit.records.finding import Finding
 from gradaudit.records.measurement import MeasuredCase
 from gradaudit.rules.interface import Rule
@@ -15,7 +16,7 @@ from gradaudit.rules.wording import number, setting, share
 
 def check(measured: MeasuredCase) -> Iterator[Finding]:
     """One finding for each dtype and scale with a vanished row; info where the function learns on without it."""
-    severity = "info" if survives(measured.case.function.name) else "warning"
+    severity = "info" if survives(mathematics(measured.case.function)) else "warning"
     for facts in measured.facts:
         if facts.vanished_rows == 0:
             continue

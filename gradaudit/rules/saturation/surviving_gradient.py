@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from gradaudit.functions.registry import mathematics
 from gradaudit.records.measurement import InputFacts, MeasuredCase
 from gradaudit.rules.statement import derivatives
 from gradaudit.rules.wording import number
@@ -22,7 +23,7 @@ def survives(function: str) -> bool:
 
 def reassurance(measured: MeasuredCase, facts: InputFacts) -> str:
     """A clause on the function's own gradient, with its largest exact entry where all values are kept; or ''."""
-    reason = _REASONS.get(measured.case.function.name)
+    reason = _REASONS.get(mathematics(measured.case.function))
     if reason is None:
         return ""
     largest = _largest_exact_entry(measured, facts)
