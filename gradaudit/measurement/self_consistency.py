@@ -186,7 +186,12 @@ class _Comparison:
                 "; half the step makes what the gradient leaves unexplained of the change "
                 f"{2.0**worst.rate:.2f} times smaller, where a right gradient makes it 4 times smaller"
             )
-        return statement + self._factor_text() + self._coordinate_text() + self._wrong_forward_mode(worst, derivative)
+        statement += self._factor_text() + self._coordinate_text() + self._wrong_forward_mode(worst, derivative)
+        notes = self.entry.evaluation.notes
+        if "gradient_by" in notes and not notes.get("written_by_hand"):
+            by = notes["gradient_by"]
+            statement += f"; that is the gradient of the graph that {by} made of the file: the file is not at fault"
+        return statement
 
     def _factor_text(self) -> str:
         """One factor between the gradient and the differences, where one explains all directions."""
@@ -247,7 +252,7 @@ class _Comparison:
 
     def _wrong_forward_mode(self, worst: _Direction, derivative: float) -> str:
         if abs(worst.forward_mode - derivative) <= worst.mismatch.error:
-            return "; forward mode sides with the value, so the fault is in the backward"
+            return f"; {self._jvp_by()} sides with the value, so the fault is in the backward"
         return ""
 
     def _kink(self, direction: _Direction) -> str:
@@ -280,7 +285,10 @@ class _Comparison:
             for each, norm in zip(self.directions, norms, strict=True)
             if np.isfinite(each.forward_mode) and norm > 0.0
         ]
-        return f", forward mode within {max(off):.1g}" if off else ""
+        return f", {self._jvp_by()} within {max(off):.1g}" if off else ""
+
+    def _jvp_by(self) -> str:
+        return str(self.note.get("jvp_by", "forward mode"))
 
     def _narrow_text(self) -> str:
         """How far the gradient at the case's own dtype is from that in float64."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from gradaudit.backends import claimed
-from gradaudit.measurement import contract, power, second_order
+from gradaudit.measurement import contract, power, second_order, sliced
 from gradaudit.measurement.agreement import agreeing
 from gradaudit.measurement.audited import Audited
 from gradaudit.measurement.diagnosis import diagnose
@@ -58,14 +58,18 @@ def concluded(
         place = _definition(entries[0].evaluation)
         if place is not None:
             definitions.setdefault(name, place)
-        broken = contract.breaches(subject, entries)
+        disagreements, said = audit_self(entries)  # nothing where no subject was walked around its inputs
+        disagreements = disagreements or tuple(sliced.breaches(entries))
+        consistency += said
+        named = {breach.fault for breach in disagreements}
+        breaches += [
+            *(breach for breach in contract.breaches(subject, entries) if breach.fault not in named),
+            *disagreements,
+        ]
         if case.function.name == SELF:
-            disagreements, said = audit_self(entries)
-            named = {breach.fault for breach in disagreements}
-            breaches += [*(breach for breach in broken if breach.fault not in named), *disagreements]
-            consistency += said
             continue
-        breaches += broken
+        if disagreements and not _is_its_own(entries[0].evaluation):
+            continue  # a gradient that others derived, and wrongly, accuses nobody
         rows = admissible.rows(case.function, dtype, claimed.profile_of(subject, dtype))
         entries = agreeing(entries, rows)  # noqa: PLW2901 - the same evaluations, held against one another
         remeasured |= {each.measurement.key: each.measurement for each in entries if each.measurement is not None}
@@ -84,6 +88,11 @@ def concluded(
         definitions=tuple(definitions.items()),
         second_order=tuple(second),
     )
+
+
+def _is_its_own(result: Evaluation) -> bool:
+    """Whether the subject itself answers for its gradient: that of an ONNX file may have been derived for it."""
+    return "gradient_by" not in result.notes or bool(result.notes.get("written_by_hand"))
 
 
 def _definition(result: Evaluation) -> Location | None:

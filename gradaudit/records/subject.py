@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from gradaudit.records import backend_name
 from gradaudit.records.location import COMMAND_LINE, Location
 
 INPUTS = ("logits", "probabilities", "log_probabilities")
@@ -26,7 +27,10 @@ class Subject:
     accumulate, storage, formulation). `autocast` names the dtype of torch's autocast, if any. `live` is the callable
     itself where it was handed over by the Python API; it then runs in the caller's process. A relative `target` is
     looked for in `base_directory`, then in the working directory. It computes on `device`, and with `derivatives` 2
-    its second order is asked for too.
+    its second order is asked for too. `python` is the interpreter to run it in; None leaves that to the backend.
+
+    An ONNX file is a subject of the backend onnxruntime: `target` is its path, and `graph` holds what the spec says
+    of its inputs and outputs ("inputs": {role: name}, "output", "gradient", "external_data").
     """
 
     name: str
@@ -43,6 +47,13 @@ class Subject:
     base_directory: str = "."
     device: str = "cpu"
     derivatives: int = 1
+    python: str | None = None
+    graph: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def worker(self) -> str:
+        """The backend with the interpreter, if one was chosen: who is to run it."""
+        return backend_name.at(self.backend, self.python)
 
     @property
     def formulation(self) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gradaudit.specs.nodes import Node, Problem, plain, problem_at, problem_at_key
+from gradaudit.specs.nodes import Node, Problem, plain, problem_at
 from gradaudit.specs.wording import shown
 
 NOT_YET = "this version does not audit"
 
-BACKENDS = ("jax", "tensorflow", "keras", "mxnet")
+BACKENDS = ("jax", "tensorflow", "keras")
 DEVICES = ("gpu", "rocm", "tpu", "xpu", "xla")
 
 
@@ -24,9 +24,7 @@ def take_out(case: Node) -> tuple[Node, list[Problem]]:
 
 def _not_yet(key: str, node: Node) -> Iterator[Problem]:
     value = plain(node)
-    if key == "subjects":
-        yield from _subjects(node)
-    elif key == "device" and isinstance(value, str) and value.split(":")[0] in DEVICES:
+    if key == "device" and isinstance(value, str) and value.split(":")[0] in DEVICES:
         yield problem_at(node, f"device: {NOT_YET} on {shown(value)} yet; there are cpu, cuda and mps")
     elif key == "backends":
         yield from _backends(node)
@@ -36,14 +34,6 @@ def _not_yet(key: str, node: Node) -> Iterator[Problem]:
         yield problem_at(
             _child(node, "file"), f"{key}: this version does not read .safetensors yet; save the array as .npy"
         )
-
-
-def _subjects(node: Node) -> Iterator[Problem]:
-    for item in node.value if isinstance(node.value, list) else [node]:
-        if isinstance(item.value, dict) and "onnx" in item.value:
-            yield problem_at_key(
-                item.value["onnx"], f"subjects: {NOT_YET} ONNX files yet; there are torch: and numpy: functions"
-            )
 
 
 def _backends(node: Node) -> Iterator[Problem]:

@@ -1,4 +1,4 @@
-"""The subjects of a case: functions of the user's own, by name. Nothing of theirs is imported here."""
+"""The subjects of a case: functions and ONNX files of the user's own. Nothing of theirs is imported here."""
 
 from __future__ import annotations
 
@@ -17,6 +17,13 @@ from gradaudit.specs.wording import did_you_mean, one_of, path_text, shown
 
 MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 """Python names with dots between them."""
+
+BACKENDS = {"onnx": "onnxruntime"}
+"""The backend that runs what a key names, where it is called otherwise."""
+
+OF_FILES = ("inputs", "output", "gradient", "external_data")
+OF_FUNCTIONS = ("kwargs", "factory")
+"""Keys that only ONNX files, or only functions, have."""
 
 TENSOR = "tensor"
 """The only key of a mapping in `kwargs` that stands for a tensor."""
@@ -39,6 +46,7 @@ def _subject(draft: Draft, item: SubjectKeys, position: int, name: str, what: tu
     framework, target = what
     node = find(draft.tree, ["subjects", position])
     _check_kwargs(draft, item, position)
+    _check_keys(draft, item, position, framework)
     if item.targets == "one_hot" and not draft.definition.takes_targets:
         draft.complain(
             f"subjects: {draft.function.name} has no targets that could be one-hot; remove targets:",
@@ -54,7 +62,7 @@ def _subject(draft: Draft, item: SubjectKeys, position: int, name: str, what: tu
     }
     return Subject(
         name=name,
-        backend=framework,
+        backend=BACKENDS.get(framework, framework),
         target=target,
         kwargs=MappingProxyType(dict(item.kwargs)),
         factory=item.factory,
@@ -66,7 +74,16 @@ def _subject(draft: Draft, item: SubjectKeys, position: int, name: str, what: tu
         base_directory=draft.context.base_directory,
         device=draft.model.device,
         derivatives=draft.model.derivatives,
+        graph=MappingProxyType({key: getattr(item, key) for key in OF_FILES if getattr(item, key)}),
     )
+
+
+def _check_keys(draft: Draft, item: SubjectKeys, position: int, framework: str) -> None:
+    """Keys that say something of another kind of subject."""
+    keys, what = (OF_FUNCTIONS, "an ONNX file") if framework == "onnx" else (OF_FILES, "a function")
+    for key in keys:
+        if key in item.model_fields_set:
+            draft.complain(f"subjects: {key} says nothing of {what}; remove it", *("subjects", position, key))
 
 
 def _target(draft: Draft, item: SubjectKeys, position: int) -> tuple[str, str]:
@@ -75,9 +92,14 @@ def _target(draft: Draft, item: SubjectKeys, position: int) -> tuple[str, str]:
     path = ("subjects", position)
     if len(given) != 1:
         what = "names no function" if not given else f"names two functions, by {one_of(given)}"
-        draft.complain(f"subjects: {what}; give one of torch: losses.py:loss and numpy: losses.py:loss", *path)
+        draft.complain(
+            f"subjects: {what}; give one of torch: losses.py:loss, numpy: losses.py:loss and onnx: loss.onnx", *path
+        )
         return "torch", ""
     ((framework, target),) = given.items()
+    if framework == "onnx":
+        _check_file(draft, target, (*path, framework), ".onnx")
+        return framework, target
     where, colon, attribute = target.rpartition(":")
     if not colon:
         example = f"{target}:loss" if target.endswith(".py") else "losses.py:loss"
@@ -96,7 +118,7 @@ def _target(draft: Draft, item: SubjectKeys, position: int) -> tuple[str, str]:
     return framework, target
 
 
-def _check_file(draft: Draft, where: str, path: Sequence[str | int]) -> None:
+def _check_file(draft: Draft, where: str, path: Sequence[str | int], ending: str = ".py") -> None:
     folders = dict.fromkeys(os.path.realpath(folder) for folder in (draft.context.base_directory, "."))
     candidates = [Path(folder, where) for folder in folders]
     if any(candidate.is_file() for candidate in candidates):
@@ -104,10 +126,10 @@ def _check_file(draft: Draft, where: str, path: Sequence[str | int]) -> None:
     found = next((candidate for candidate in candidates if os.path.lexists(candidate)), None)
     if found is not None:
         what = "a folder" if found.is_dir() else "a link that leads nowhere" if found.is_symlink() else "no file"
-        draft.complain(f"subjects: {shown(where)} is {what}; name a file that ends in .py", *path)
+        draft.complain(f"subjects: {shown(where)} is {what}; name a file that ends in {ending}", *path)
         return
     below = [candidate.parent for candidate in candidates if candidate.parent.is_dir()]
-    known = sorted({found.name for folder in below for found in folder.glob("*.py") if found.is_file()})
+    known = sorted({found.name for folder in below for found in folder.glob(f"*{ending}") if found.is_file()})
     searched = " and ".join(dict.fromkeys(path_text(str(candidate.parent)) for candidate in candidates))
     hint = did_you_mean(Path(where).name, known[:8]) if known else ""
     draft.complain(f"subjects: there is no file {shown(where)}; looked in {searched}{hint}", *path)
@@ -115,7 +137,10 @@ def _check_file(draft: Draft, where: str, path: Sequence[str | int]) -> None:
 
 def _names(draft: Draft, items: Sequence[SubjectKeys], targets: Sequence[tuple[str, str]]) -> list[str]:
     """Given names, else the functions' own; where two are alike the whole targets, and if need be the frameworks."""
-    names = [item.name or target.rpartition(":")[2] for item, (_, target) in zip(items, targets, strict=True)]
+    names = [
+        item.name or (Path(target).name if framework == "onnx" else target.rpartition(":")[2])
+        for item, (framework, target) in zip(items, targets, strict=True)
+    ]
     taken = set(plugins.names("gradaudit.backends"))
     for longer in ([target for _, target in targets], [":".join(target) for target in targets]):
         alike = {name for name in names if name in taken or names.count(name) > 1}

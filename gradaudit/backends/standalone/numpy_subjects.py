@@ -107,10 +107,10 @@ def experiment(request: Request, arrays: dict[str, Any]) -> dict[str, Any]:
 
     call("again", fed)
     call("reseeded", fed, seed=request["seed"] + OTHER_SEED)
-    row = _middle_row(request, fed)
+    row = middle_row(request, fed)
     if row is not None:
         notes["perturbed_row"] = row
-        call("perturbed", dict(fed, logits=_doubled(fed["logits"], row, list(request["axis"]))))
+        call("perturbed", dict(fed, logits=doubled(fed["logits"], row, list(request["axis"]))))
     call("doubled", dict(fed, upstream=fed["upstream"] * fed["upstream"].dtype.type(2)))
     if request.get("layout", "contiguous") == "contiguous":
         call("transposed", fed, layout="transposed")
@@ -190,7 +190,7 @@ def _one_hot(request: Request, labels: Array, logits: Array) -> Array:
     return np.array(rows.transpose(np.argsort(outer + axes)), order="C")
 
 
-def _middle_row(request: Request, arrays: dict[str, Array]) -> Any:
+def middle_row(request: Request, arrays: dict[str, Array]) -> Any:
     """The row in the middle of those that have targets and something to double; None where there is just one row."""
     import numpy as np
 
@@ -215,7 +215,7 @@ def _rows(array: Array, axes: list[int]) -> Array:
     return moved.reshape(count, -1)
 
 
-def _doubled(logits: Array, row: int, axes: list[int]) -> Array:
+def doubled(logits: Array, row: int, axes: list[int]) -> Array:
     import numpy as np
 
     outer = [i for i in range(logits.ndim) if i not in axes]

@@ -11,7 +11,7 @@ does not fit what comes back. Nothing is judged here. The arrays, all float64 (D
     self.norm             [D]         sum |g d|, and "self.reach" [] is sum |g x|
     self.neighbours       [S, 9]      phi at 9 points close together, for several distances
     self.gradient         as the logits; g, 0 where a logit is not finite
-    self.jvp              [D]         <v, J d> by forward mode, NaN where there is none
+    self.jvp              [D]         <v, J d> by forward mode or complex step, NaN where there is none
     self.index, .pairs, .slopes       [M], [M, 2, 2], [M]  coordinates by their flat index: phi(x + h e), phi(x - h e)
                                       for two steps, and g there; "self.steps" [2] are the steps
 
@@ -51,6 +51,7 @@ class Differentiable(NamedTuple):
     jvp: Optional[Callable[[Array], float]]
     dtype: str
     upstream: str
+    jvp_by: str = "forward mode"
 
 
 def run(request: Request, make: Callable[[str], Differentiable]) -> Any:
@@ -67,7 +68,8 @@ def run(request: Request, make: Callable[[str], Differentiable]) -> Any:
         walk = _Walk(function, request["seed"], SHARE_OF_TIMEOUT * budget if budget else DEFAULT_BUDGET)
         with walk.np.errstate(all="ignore"):  # a value that is no number is told by its name
             arrays = walk.arrays()
-        note = {"dtype": dtype, "upstream": function.upstream, "refused": refused, **walk.note}
+        note = {"dtype": dtype, "upstream": function.upstream, "jvp_by": function.jvp_by, "refused": refused}
+        note.update(walk.note)
         return {"self." + name: array for name, array in arrays.items()}, {"self": note}
     return {}, {"self": {"dtype": "", "refused": refused}}
 
