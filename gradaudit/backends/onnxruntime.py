@@ -34,6 +34,14 @@ exp and log are MLAS's and Eigen's, within 4 ULP; sums in any order.
       unfused            p from Softmax, l = R(log p); V(p, R(R(-t k) / p))
     logits' gradient     R(R(gradient / temperature) scale)
 
+MXNet's operators (semantics: mxnet) are spelled with the same primitives, in `standalone/mxnet_graphs.py`:
+
+    softmax, softmin     p = Softmax(R(+-x / T)); V(p, g), divided by T
+    log_softmax          l = LogSoftmax(R(x / T)); W(R(exp l), g), divided by T
+    SoftmaxOutput        R(R(p - t) R(grad_scale / n)), times the head gradient with out_grad
+    softmax_cross_entropy  -R(sum t l), R(R(p - t) g)
+    SoftmaxCrossEntropyLoss  R(R(sum R(-w sum t l)) / d); W(R(exp l), -R(t R(w R(g / d))))
+
 Optional graph optimisations are off (ORT_DISABLE_ALL): ONNX Runtime 1.32 fuses none of these chains at any level,
 but nothing promises that a later one will not turn Softmax and Log into LogSoftmax, and the unfused formulation
 is audited for what it is. Sessions are also made faster without them.
@@ -41,13 +49,31 @@ is audited for what it is. Sessions are also made faster without them.
 
 from __future__ import annotations
 
-from gradaudit.backends.interface import STANDALONE, Backend
+from types import MappingProxyType
+
+from gradaudit.backends.interface import STANDALONE, Backend, OwnFormulation
 from gradaudit.records.profile import Profile
+
+
+STORED_LOG = ("log_softmax", "mxnet.log_softmax", "mxnet.SoftmaxCrossEntropyLoss")
+"""Functions whose backward takes p from the stored log-probability."""
+
+AS_MXNET = "as_mxnet"
+MXNET_FAULTS = OwnFormulation(
+    (
+        "mxnet.log_softmax",
+        "mxnet.SoftmaxOutput",
+        "mxnet.softmax_cross_entropy",
+        "mxnet.SoftmaxCrossEntropyLoss",
+    ),
+    "fused",
+    "the operator with the faults of MXNet 1.9.1: oneDNN's logarithm, the clamped loss, out_grad",
+)
 
 
 def profile(function: str, formulation: str, dtype: str, *, classes_last: bool = True) -> Profile:  # noqa: ARG001
     """What this module's docstring says; the same for every layout."""
-    stored_log = formulation == "log_softmax" or (function, formulation) == ("log_softmax", "fused")
+    stored_log = formulation == "log_softmax" or function in STORED_LOG and formulation in ("fused", AS_MXNET)
     probabilities = "exp_log" if stored_log else "quotient"
     if dtype == "float16":
         return Profile("float32", "float32", "float16", "float32", 4.0, 4.0, "any", probabilities)
@@ -63,4 +89,6 @@ BACKEND = Backend(
     packages=("onnxruntime", "onnx"),
     remedy="pip install onnxruntime onnx",
     profile=profile,
+    formulations=MappingProxyType({AS_MXNET: MXNET_FAULTS}),
+    semantics=("mxnet",),
 )

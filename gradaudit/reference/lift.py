@@ -109,9 +109,12 @@ class Lift(Generic[N]):
         m, p = self.m, self.parameters
         z, factor = m.exact(block.logits), None
         # A candidate rounds each of the two numbers to its dtype, or takes the reciprocal first.
-        if p.logit_scale != 1.0:
-            scale = m.parameter(p.logit_scale)
-            z, factor = z * scale, scale
+        if p.logit_scale < 0.0:
+            # A sign is no rounding.
+            z, factor = -z, m.exact(-1.0)
+        if abs(p.logit_scale) != 1.0:
+            scale = m.parameter(abs(p.logit_scale))
+            z, factor = z * scale, scale if factor is None else -scale
         if p.temperature != 1.0:
             temperature = m.parameter(p.temperature)
             z = z / temperature
@@ -136,7 +139,9 @@ class Lift(Generic[N]):
         m, eps = self.m, self.parameters.label_smoothing
         counted = block.counted[:, None].astype(np.float64)
         weight = None if block.weight is None else block.weight[None, :]
-        if block.labels is not None and eps == 0.0:
+        alpha = self.parameters.all.get("smooth_alpha", 0.0)
+        assert isinstance(alpha, float)
+        if block.labels is not None and eps == 0.0 and alpha == 0.0:
             mass = counted if weight is None else counted * weight[0, block.labels][:, None]
             return Targets(block.labels, m.exact(mass), None)
         classes = block.logits.shape[-1]
@@ -144,6 +149,8 @@ class Lift(Generic[N]):
         if block.labels is not None:
             hot = np.zeros_like(block.logits)
             np.put_along_axis(hot, block.labels[:, None], counted, axis=-1)
+            if alpha:
+                return Targets(None, None, self._taken(hot, counted, alpha))
             own = m.exact(hot if weight is None else hot * weight)
         else:
             assert block.soft is not None
@@ -154,3 +161,9 @@ class Lift(Generic[N]):
         spread = m.parameter(eps) / m.exact(float(classes)) * m.exact(counted if weight is None else counted * weight)
         # A candidate rounds 1 - eps and eps / C themselves, and may weight before or after the smoothing.
         return Targets(None, None, m.charged((m.exact(1.0) - m.parameter(eps)) * m.parameter(1.0) * own + spread, 2))
+
+    def _taken(self, hot: np.ndarray, counted: np.ndarray, alpha: float) -> N:
+        """1 - alpha at the label, alpha / (K - 1) at every other class: MXNet's smoothing of labels."""
+        m = self.m
+        others = m.parameter(alpha) / m.exact(float(hot.shape[-1] - 1)) * m.exact(counted - hot)
+        return (m.exact(1.0) - m.parameter(alpha)) * m.exact(hot) + others
