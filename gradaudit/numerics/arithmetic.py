@@ -32,6 +32,14 @@ def lanes(n: int) -> int:
     return min(any_order(n), -(-n // 8) + 4 + (n % 8 if n > 8 else 0))
 
 
+def windows(n: int) -> int:
+    """Height of a sum in windows of 32 terms, one after another, whose sums are added up in the same way."""
+    height = 0
+    while n > 32:
+        height, n = height + 31, -(-n // 32)
+    return height + any_order(n)
+
+
 HEIGHTS: dict[str, Callable[[int], int]] = {"any": any_order, "pairwise": pairwise, "lanes": lanes}
 
 
@@ -45,7 +53,8 @@ class Arithmetic:
     relative error of that logarithm. `u_store`, `eta_store`: rounding of a kernel's result on the way to memory where
     that is narrower than the kernel's own arithmetic, else 0. `u_exponential`, `eta_exponential`: rounding of the
     exponentials before they are divided by their sum, where they are stored meanwhile. `u_reduction`: unit roundoff
-    of sums over rows. `u_result`, `eta_result`: one more rounding of what is returned, else 0.
+    of sums over rows. `u_cotangents`, `cotangent_height`: as of a sum, for the sums of a backward. `u_result`,
+    `eta_result`: one more rounding of what is returned, else 0.
     `largest`: the largest number that an intermediate result may be.
     """
 
@@ -65,6 +74,8 @@ class Arithmetic:
     eta_result: float
     largest: float
     height: Callable[[int], int]
+    u_cotangents: float
+    cotangent_height: Callable[[int], int]
 
     @property
     def u_operation(self) -> float:
@@ -99,6 +110,8 @@ FLOAT64 = Arithmetic(
     eta_result=0.0,
     largest=formats.get("float64").largest,
     height=any_order,
+    u_cotangents=2.0**-53,
+    cotangent_height=any_order,
 )
 """The enclosure's own arithmetic: IEEE double, exp and log within 2 units in the last place (also among subnormal
 numbers, where the unit is 2^-1074), sums in any order."""
@@ -133,11 +146,13 @@ def of_profile(profile: Profile) -> Arithmetic:
         eta_result=result.smallest_subnormal if _narrower(result, storage) else 0.0,
         largest=min(compute.largest, storage.largest),
         height=HEIGHTS[profile.height],
+        u_cotangents=formats.get(profile.cotangents or profile.accumulate).unit_roundoff,
+        cotangent_height=windows if profile.cotangents else HEIGHTS[profile.height],
     )
 
 
 def _eta(form: formats.Format, profile: Profile) -> float:
-    return form.smallest_normal if profile.flushes else form.smallest_subnormal
+    return form.smallest_normal * profile.flushed_below if profile.flushes else form.smallest_subnormal
 
 
 def _narrower(first: formats.Format, second: formats.Format) -> bool:

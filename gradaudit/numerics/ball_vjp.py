@@ -14,7 +14,7 @@ from gradaudit.numerics.ball_core import Ball, BallCore
 def softmax_vjp(m: BallCore, p: Ball, g: Ball) -> Ball:
     """p_j (g_j - c), c = sum_k p_k g_k: (p + dp) dc + dp |g - c| + 3 u (...) + eta."""
     a = m.arithmetic
-    height = a.height(p.mid.shape[-1])
+    height = a.cotangent_height(p.mid.shape[-1])
     product = p.mid * g.mid
     c = product.sum(axis=-1, keepdims=True)
     dp, dg = np.asarray(p.rad), np.asarray(g.rad)
@@ -23,7 +23,7 @@ def softmax_vjp(m: BallCore, p: Ball, g: Ball) -> Ball:
     size = np.abs(product) + moved
     # A graph stores the products before it adds them up; a kernel that does not is within the same bound.
     dc = (moved + a.u_operation * size + a.eta_operation).sum(axis=-1, keepdims=True)
-    dc = dc + height * a.u_sum * (size.sum(axis=-1, keepdims=True) + dc)
+    dc = dc + height * a.u_cotangents * (size.sum(axis=-1, keepdims=True) + dc)
     dc = dc + a.u_store * (np.abs(c) + dc)
     difference = g.mid - c
     off = dg + dc
@@ -49,8 +49,8 @@ def log_softmax_vjp(m: BallCore, p: Ball, g: Ball, height: np.ndarray | int | No
     magnitude = np.abs(g.mid).sum(axis=-1, keepdims=True)
     dg = np.broadcast_to(np.asarray(g.rad), g.mid.shape)
     dtotal = dg.sum(axis=-1, keepdims=True)
-    tree = a.height(n) if height is None else height
-    dtotal = dtotal + tree * a.u_sum * (magnitude + dtotal)
+    tree = a.cotangent_height(n) if height is None else height
+    dtotal = dtotal + tree * a.u_cotangents * (magnitude + dtotal)
     dtotal = dtotal + a.u_store * (np.abs(total) + dtotal)
     return outer_difference(m, p, m.ball(g.mid, dg), m.ball(total, dtotal))
 

@@ -14,11 +14,16 @@ class Profile:
     `exp_ulp` and `log_ulp` are the contracts of exp and log in units in the last place of `compute`. `height`
     names the summation tree: "any" (n - 1), "pairwise" (NumPy), "lanes" (at least 8 partial sums).
     `probabilities` tells how the backward of cross entropy forms p: "quotient" (w / s) or "exp_log" (exp of the
-    stored log-probability), or that of logsumexp: "exp_lse" (exp of the logit minus the stored result). `flushes`
-    is true where subnormal results become zero. `result` is the format of the returned arrays where it is
+    stored log-probability), or that of logsumexp: "exp_lse" (exp of the logit minus the stored result), or that of
+    softmax: "quotient_rule" (the quotient is differentiated, w (g / s - sum of g w / s^2), and no p stored for it).
+    `flushes` is true where subnormal results become zero. `result` is the format of the returned arrays where it is
     narrower than `storage`: one rounding at the very end. `reduction` is the format in which the losses and class
     weights of different rows are added up where it is not `accumulate`. `stored_exponentials` is true where a kernel
-    of softmax keeps w = exp(z - max) in `storage` before it is divided by the sum of the unrounded w.
+    of softmax keeps w = exp(z - max) in `storage` before it is divided by the sum of the unrounded w. `cotangents` is
+    the format in which a backward adds up the cotangents of a row where it is not `accumulate`, in windows of 32
+    numbers, then of their sums. `flushed_below` is what becomes zero where `flushes`, in units of the smallest normal
+    number. `reciprocals` is true where a division by a parameter is a product with its rounded
+    reciprocal.
     """
 
     compute: str
@@ -33,3 +38,6 @@ class Profile:
     result: str | None = None
     reduction: str | None = None
     stored_exponentials: bool = False
+    cotangents: str | None = None
+    reciprocals: bool = False
+    flushed_below: float = 1.0

@@ -1,17 +1,24 @@
 """One operation each way: the shifted forward, and a backward from the stored result.
 
 The probabilities of a backward are the stored quotient w / s, or exp of the stored log-probability, or
-exp(x - logsumexp), as the profile declares.
+exp(x - logsumexp), as the profile declares; or the quotient of a softmax is differentiated by the quotient rule.
 """
 
 from __future__ import annotations
 
 from functools import partial
 
+import numpy as np
+
+from gradaudit.functions.mxnet import softmax_output
 from gradaudit.functions.rows import Rows
 from gradaudit.numerics.ball import Ball, BallAlgebra
 from gradaudit.reference.formulations.program import Program, loss_of
+from gradaudit.reference.formulations.softmax_output import program as softmax_output_program
 from gradaudit.reference.kernels import label_vjp, log_softmax_vjp, softmax_vjp
+
+OF_QUOTIENT_RULE = 3
+"""Roundings that g / s and the terms of C have beyond those of p and of its product with g."""
 
 
 def quotient(m: BallAlgebra, rows: Rows[Ball]) -> Ball:
@@ -35,11 +42,30 @@ def _softmax_gradient(m: BallAlgebra, rows: Rows[Ball]) -> Ball:
     return softmax_vjp(m, m.softmax(rows.z), rows.upstream)
 
 
+def quotient_rule(m: BallAlgebra, p: Ball, g: Ball, w: np.ndarray, s: np.ndarray) -> Ball:
+    """The softmax VJP as w_j (g_j / s - C), C = sum_k g_k w_k / s^2, of weights w [rows, n] with the sum s [rows, 1]
+    (docs/numerics.md, "The quotient rule")."""
+    result = softmax_vjp(m, m.charged(p, OF_QUOTIENT_RULE), g)
+    with np.errstate(over="ignore", invalid="ignore"):
+        lost = m.arithmetic.eta_operation * w * (s + w.shape[-1] + 1.0)
+    return Ball(m, result.mid, result.rad + np.where(np.isnan(lost), np.inf, lost))
+
+
+def _quotient_rule(m: BallAlgebra, rows: Rows[Ball]) -> Ball:
+    shifted = m.exponentials(rows.z)
+    s = np.exp(shifted.log_total)
+    return quotient_rule(m, m.softmax(rows.z), rows.upstream, shifted.p * s, s)
+
+
 def programs(function: str, probabilities: str) -> Program:
     """The fused program of `function` whose backward forms p as `probabilities` says."""
-    form = {"quotient": quotient, "exp_log": exp_log, "exp_lse": exp_lse}[probabilities]
+    if (function, probabilities) == ("softmax", "quotient_rule"):
+        return Program(lambda m, rows: m.softmax(rows.z), _quotient_rule)
+    if function == softmax_output.NAME:
+        return softmax_output_program()
     if function == "softmax":
         return Program(lambda m, rows: m.softmax(rows.z), _softmax_gradient)
+    form = {"quotient": quotient, "exp_log": exp_log, "exp_lse": exp_lse}[probabilities]
     if function == "log_softmax":
         return Program(
             lambda m, rows: m.log_softmax(rows.z), lambda m, rows: log_softmax_vjp(m, form(m, rows), rows.upstream)

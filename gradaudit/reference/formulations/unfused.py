@@ -22,16 +22,29 @@ def _log(m: BallAlgebra, rows: Rows[Ball], at: np.ndarray | None = None) -> Ball
     return whole if at is None else m.take(whole, at)
 
 
-def _chain(m: BallAlgebra, p: Ball, v: np.ndarray, dv: np.ndarray) -> Ball:
-    """p_j (v_j / p_j - sum_k p_k v_k / p_k) = v_j - p_j V for v with errors dv, V = sum_k v_k."""
+OF_STORED = 2
+"""Roundings of v_k / p_k and of its product with the same p_k."""
+OF_RECIPROCAL = 3
+"""The same where v_k is multiplied by the rounded 1 / p_k, as TensorFlow does."""
+OF_QUOTIENT_RULE = 7
+"""Those of h = v_k / p_k, s s, 1 / (s s), h / (s s) and its product with w_k, and the two of the p_k = w_k (1 / s) in
+h, which that product does not undo. w_j (h_j (1 / s)) has five."""
+
+
+def _chain(m: BallAlgebra, p: Ball, v: np.ndarray, dv: np.ndarray, roundings: int) -> Ball:
+    """p_j (v_j / p_j - sum_k p_k v_k / p_k) = v_j - p_j V for v with errors dv, V = sum_k v_k.
+
+    `roundings` are those of one term.
+    """
     a = m.arithmetic
     u = a.u_operation
     size = np.abs(v) + dv
     total = v.sum(axis=-1, keepdims=True)
-    # v_k / p_k and its product with the same p_k: two roundings each, before the sum's own.
-    off = dv + 2.0 * u * size
+    off = dv + roundings * u * size
     dtotal = off.sum(axis=-1, keepdims=True)
-    dtotal = dtotal + (a.height(v.shape[-1]) * a.u_sum + a.u_store) * (size.sum(axis=-1, keepdims=True) + dtotal)
+    dtotal = dtotal + (a.cotangent_height(v.shape[-1]) * a.u_cotangents + a.u_store) * (
+        size.sum(axis=-1, keepdims=True) + dtotal
+    )
     mid = v - p.mid * total
     rad = off + p.rad * (np.abs(total) + dtotal) + p.mid * dtotal
     # The difference with the quotient, and the product with p: relative to the result but for underflow.
@@ -45,12 +58,12 @@ def _overflows(p: Ball, v: np.ndarray) -> np.ndarray:
     return lost.any(axis=-1, keepdims=True)
 
 
-def _log_softmax_gradient(m: BallAlgebra, rows: Rows[Ball]) -> Ball:
+def _log_softmax_gradient(roundings: int, m: BallAlgebra, rows: Rows[Ball]) -> Ball:
     g = rows.upstream
-    return _chain(m, m.softmax(rows.z), g.mid, np.broadcast_to(np.asarray(g.rad), g.mid.shape))
+    return _chain(m, m.softmax(rows.z), g.mid, np.broadcast_to(np.asarray(g.rad), g.mid.shape), roundings)
 
 
-def _cross_entropy_gradient(m: BallAlgebra, rows: Rows[Ball]) -> Ball:
+def _cross_entropy_gradient(roundings: int, m: BallAlgebra, rows: Rows[Ball]) -> Ball:
     targets = rows.targets
     assert targets is not None
     if targets.dense is not None:
@@ -61,11 +74,14 @@ def _cross_entropy_gradient(m: BallAlgebra, rows: Rows[Ball]) -> Ball:
         at = -(targets.mass * rows.upstream)
         zeros = m.exact(np.zeros(m.exponentials(rows.z).gap.shape))
         v = m.replace(zeros, targets.labels, at)
-    return _chain(m, m.softmax(rows.z), v.mid, np.broadcast_to(np.asarray(v.rad), v.mid.shape))
+    return _chain(m, m.softmax(rows.z), v.mid, np.broadcast_to(np.asarray(v.rad), v.mid.shape), roundings)
 
 
-def programs(function: str) -> Program:
+def programs(function: str, probabilities: str = "quotient") -> Program:
     """log_softmax as log(softmax), cross entropy as softmax, log, negative log-likelihood."""
+    own = {"quotient_rule": OF_QUOTIENT_RULE, "reciprocal": OF_RECIPROCAL}
+    roundings = own.get(probabilities, OF_STORED)
     if function == "log_softmax":
-        return Program(_log, _log_softmax_gradient)
-    return Program(lambda m, rows: loss_of(m, rows, partial(_log, m, rows)), _cross_entropy_gradient)
+        return Program(_log, partial(_log_softmax_gradient, roundings))
+    gradient = partial(_cross_entropy_gradient, roundings)
+    return Program(lambda m, rows: loss_of(m, rows, partial(_log, m, rows)), gradient)

@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from gradaudit.functions.rows import Rows
 from gradaudit.numerics.ball import Ball, BallAlgebra
 from gradaudit.numerics.bounds import growth, phi
+from gradaudit.reference.formulations.fused import quotient_rule
 from gradaudit.reference.formulations.program import Program
 from gradaudit.reference.kernels import label_vjp, log_softmax_vjp, softmax_vjp
 
@@ -80,9 +83,14 @@ def _through_sum(m: BallAlgebra, rows: Rows[Ball], gradient: Ball, losses: np.nd
     return Ball(m, gradient.mid, gradient.rad + lost)
 
 
-def _softmax_gradient(m: BallAlgebra, rows: Rows[Ball]) -> Ball:
+def _softmax_gradient(probabilities: str, m: BallAlgebra, rows: Rows[Ball]) -> Ball:
     # R(p_k / s) loses eta |g_k| for each term of the row's sum, and the product with g_k eta once more.
     terms = np.abs(rows.upstream.mid).sum(axis=-1, keepdims=True) + rows.z.mid.shape[-1]
+    if probabilities == "quotient_rule":
+        exponentials = m.exponentials(rows.z)
+        with np.errstate(over="ignore"):
+            w, s = np.exp(rows.z.mid), np.exp(exponentials.top + exponentials.log_total)
+        return _through_sum(m, rows, quotient_rule(m, quotient(m, rows), rows.upstream, w, s), terms + 3.0)
     return _through_sum(m, rows, softmax_vjp(m, quotient(m, rows), rows.upstream), terms + 3.0)
 
 
@@ -99,10 +107,10 @@ def _cross_entropy_gradient(m: BallAlgebra, rows: Rows[Ball]) -> Ball:
     return _through_sum(m, rows, label_vjp(m, quotient(m, rows), rows.targets, rows.upstream))
 
 
-def programs(function: str) -> Program:
+def programs(function: str, probabilities: str = "quotient") -> Program:
     """Every function from the unshifted exponentials."""
     if function == "softmax":
-        return Program(quotient, _softmax_gradient)
+        return Program(quotient, partial(_softmax_gradient, probabilities))
     if function == "log_softmax":
         return Program(_log_probabilities, _log_softmax_gradient)
     if function == "logsumexp":
