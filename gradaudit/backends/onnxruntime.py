@@ -91,4 +91,5 @@ BACKEND = Backend(
     profile=profile,
     formulations=MappingProxyType({AS_MXNET: MXNET_FAULTS}),
     semantics=("mxnet",),
+    subjects=STANDALONE / "onnx_subjects.py",
 )
