@@ -20,9 +20,10 @@ pip := $(bin)/python -m pip --disable-pip-version-check
 # One stamp for each set of packages; a change of what is to be installed makes them out of date.
 installed := $(VENV)/.installed
 installed_dev := $(VENV)/.installed-dev
+installed_frameworks := $(VENV)/.installed-frameworks
 
 .DEFAULT_GOAL := help
-.PHONY: help check test test-slow test-all lint format bench soak clean
+.PHONY: help check check-frameworks test test-slow test-all test-frameworks lint format bench soak clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -37,11 +38,19 @@ test: $(installed_dev)
 
 ## make test-slow  the tests marked slow
 test-slow: $(installed_dev)
-	$(bin)/python -m pytest -n $(JOBS) --dist loadfile -m slow $(PYTEST_ARGS)
+	$(bin)/python -m pytest -n $(JOBS) --dist loadfile -m "slow and not frameworks" $(PYTEST_ARGS)
 
 ## make test-all   both, in one run
 test-all: $(installed_dev)
-	$(bin)/python -m pytest -n $(JOBS) --dist loadfile -m "slow or not slow" $(PYTEST_ARGS)
+	$(bin)/python -m pytest -n $(JOBS) --dist loadfile -m "not frameworks" $(PYTEST_ARGS)
+
+## make test-frameworks  the tests that need TensorFlow, JAX, Keras and MXNet, which it installs: 3 GB
+test-frameworks: $(installed_frameworks)
+	$(bin)/python -m pytest -n $(JOBS) --dist loadfile -m frameworks $(PYTEST_ARGS) tests/frameworks
+
+## make check-frameworks  audit the four questions through every framework, side by side
+check-frameworks: $(installed_frameworks)
+	$(bin)/gradaudit check sample_configs/frameworks/
 
 ## make lint       ruff (rules and format) and mypy --strict
 lint: $(installed_dev)
@@ -76,4 +85,10 @@ $(installed): pyproject.toml constraints.txt
 
 $(installed_dev): $(installed)
 	$(pip) install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+# MXNet needs an old NumPy, so it gets an interpreter environment of its own; one that is there is kept.
+$(installed_frameworks): $(installed_dev)
+	$(pip) install --quiet --constraint constraints.txt --editable '.[dev,tensorflow,jax]'
+	$(bin)/gradaudit backends install mxnet
 	@touch $@
