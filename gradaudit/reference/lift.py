@@ -84,12 +84,16 @@ def denominator(arrays: RowArrays, parameters: Parameters) -> Denominator:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lift(Generic[N]):
-    """How a case's blocks enter the algebra `m`."""
+    """How a case's blocks enter the algebra `m`.
+
+    `reciprocals`: a candidate multiplies by the rounded reciprocal of a rounded parameter instead of dividing by it.
+    """
 
     m: Algebra[N]
     parameters: Parameters
     denominator: N | None
     elementwise: bool
+    reciprocals: bool = False
 
     def rows(self, block: Block, unit: int | None) -> Rows[N]:
         """The rows of `block`; `unit` selects the cotangent e_unit of a per-output backward."""
@@ -116,7 +120,7 @@ class Lift(Generic[N]):
             scale = m.parameter(abs(p.logit_scale))
             z, factor = z * scale, scale if factor is None else -scale
         if p.temperature != 1.0:
-            temperature = m.parameter(p.temperature)
+            temperature = m.charged(m.parameter(p.temperature), int(self.reciprocals))
             z = z / temperature
             factor = m.exact(1.0) / temperature if factor is None else factor / temperature
         return z, factor
