@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import difflib
+from dataclasses import replace
 
 from gradaudit import plugins
 from gradaudit.backends.interface import GROUP, Backend
 from gradaudit.errors import FlagError, PluginError
+from gradaudit.records import backend_name
 
 
 def names() -> tuple[str, ...]:
@@ -15,12 +17,16 @@ def names() -> tuple[str, ...]:
 
 
 def get(name: str) -> Backend:
-    """The backend registered as `name`; FlagError for a name that is none, with the nearest one that is."""
-    if name not in names():
-        nearest = difflib.get_close_matches(name, names(), n=1)
+    """The backend registered as `name`, or as what stands before the @ of it; it has the whole for its name then.
+
+    FlagError for a name that is none, with the nearest one that is.
+    """
+    plain = backend_name.plain(name)
+    if plain not in names():
+        nearest = difflib.get_close_matches(plain, names(), n=1)
         hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
-        raise FlagError(f"no backend is called {name!r}; there are {', '.join(names())}{hint}")
-    backend = plugins.get(GROUP, name)
+        raise FlagError(f"no backend is called {plain!r}; there are {', '.join(names())}{hint}")
+    backend = plugins.get(GROUP, plain)
     if not isinstance(backend, Backend):
-        raise PluginError(f"{GROUP}: {name!r} is a {type(backend).__name__}, not a Backend")
-    return backend
+        raise PluginError(f"{GROUP}: {plain!r} is a {type(backend).__name__}, not a Backend")
+    return backend if name == plain else replace(backend, name=name)

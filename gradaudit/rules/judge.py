@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gradaudit.errors import PluginError
+from gradaudit.records import backend_name
 from gradaudit.records.case import Case, Expectation
 from gradaudit.records.finding import SEVERITIES, Finding
 from gradaudit.records.measurement import MeasuredCase
@@ -46,12 +47,16 @@ def judge(
 def meets(finding: Finding, expectation: Expectation) -> bool:
     """Whether the finding is the expected one: the code, and every selector that was given.
 
-    A finding without a backend, formulation, ... holds for all of them, and so meets any selector of that kind.
+    A finding without a backend, formulation, ... holds for all of them, and so meets any selector of that kind. That
+    of `torch@/path/to/python` meets the backend `torch` too.
     """
     if finding.code != expectation.code:
         return False
+    if expectation.backend is not None and finding.backend is not None:
+        names = (finding.backend, backend_name.plain(finding.backend))
+        if expectation.backend not in names:
+            return False
     selectors = (
-        (expectation.backend, finding.backend),
         (expectation.formulation, finding.formulation),
         (expectation.dtype, finding.dtype),
         (expectation.scale, finding.scale),

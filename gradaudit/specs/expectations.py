@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from gradaudit.records.backend_name import plain
 from gradaudit.records.case import Case, Expectation
 from gradaudit.specs.draft import Codes, Draft
 from gradaudit.specs.models import ExpectedFinding
@@ -57,7 +58,9 @@ def check_ignored(draft: Draft) -> None:
 
 def _applies(draft: Draft, case: Case, expected: ExpectedFinding, position: int) -> bool:
     spans: dict[str, tuple[object, ...]] = {
-        "backend": tuple(dict.fromkeys((*case.backends, *(each.backend for each in case.subjects)))),
+        "backend": tuple(
+            dict.fromkeys((*case.backends, *map(plain, case.backends), *(each.backend for each in case.subjects)))
+        ),
         "formulation": tuple(
             dict.fromkeys((*(case.formulations if case.backends else ()), *(e.formulation for e in case.subjects)))
         ),

@@ -42,7 +42,13 @@ class LocalPool:
         """Nothing to start."""
 
     def submit(
-        self, key: EvaluationKey, inputs: Inputs, subject: Subject | None = None, *, experiments: bool = False
+        self,
+        key: EvaluationKey,
+        inputs: Inputs,
+        subject: Subject | None = None,
+        *,
+        experiments: bool = False,
+        worker: str | None = None,  # noqa: ARG002 - everything runs here
     ) -> Future[Evaluation | EvaluationFailure]:
         """Evaluate the live subject, before this returns."""
         done: Future[Evaluation | EvaluationFailure] = Future()

@@ -52,7 +52,7 @@ class Pool:
             self.process(name)
         for subject in subjects:
             if subject.live is None:
-                self.subject_process(subject.backend)
+                self.subject_process(subject.worker)
 
     def process(self, name: str) -> BackendProcess:
         """The worker of the backend `name`; FlagError where there is no such backend."""
@@ -81,34 +81,42 @@ class Pool:
         return self._processes[name]
 
     def submit(
-        self, key: EvaluationKey, inputs: Inputs, subject: Subject | None = None, *, experiments: bool = False
+        self,
+        key: EvaluationKey,
+        inputs: Inputs,
+        subject: Subject | None = None,
+        *,
+        experiments: bool = False,
+        worker: str | None = None,
     ) -> Future[Evaluation | EvaluationFailure]:
         """Queue one evaluation at its backend; that of a user's `subject` at a worker for users' code.
 
         With `experiments` the subject is also run in other ways. A live subject is run at once, in this process.
+        `worker` names the backend with the interpreter that the case chose for it; None: the key's own.
         """
         if subject is None:
-            process = self.process(key.backend)
-            return self._queues[key.backend].submit(self._evaluate, process, key, inputs)
+            worker = worker or key.backend
+            process = self.process(worker)
+            return self._queues[worker].submit(self._evaluate, process, key, inputs)
         if subject.live is not None:
             from gradaudit.workers import live
 
             done: Future[Evaluation | EvaluationFailure] = Future()
             done.set_result(live.evaluate(key, inputs, subject, experiments=experiments))
             return done
-        process = self.subject_process(key.backend)
-        queue = self._queues[_subjects_of(key.backend)]
+        process = self.subject_process(subject.worker)
+        queue = self._queues[_subjects_of(subject.worker)]
         return queue.submit(self._evaluate_subject, process, key, inputs, subject, experiments)
 
     def draw(self, distribution: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
-        """Numbers drawn by torch, which lives in a worker like every framework."""
+        """Numbers drawn by torch, which lives in a worker like every framework: the one without a chosen interpreter."""
         return self.process("torch").draw(distribution, shape, seed)
 
     def states(self, names: Iterable[str], subjects: Iterable[Subject] = ()) -> tuple[BackendState, ...]:
         """What these backends are, or why they are missing, and those that only users' functions need; waits until
         each has answered."""
         names = tuple(names)
-        others = dict.fromkeys(each.backend for each in subjects if each.live is None and each.backend not in names)
+        others = dict.fromkeys(each.worker for each in subjects if each.live is None and each.worker not in names)
         return tuple(self.process(name).state() for name in names) + tuple(
             self.subject_process(name).state() for name in others
         )

@@ -13,6 +13,8 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gradaudit.records import backend_name
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -54,7 +56,7 @@ class RunFolder:
 
     def new_evaluation(self, backend: str) -> Path:
         """A new folder for what one evaluation returns."""
-        folder = self.path / f"{backend}-{next(self._numbers)}"
+        folder = self.path / f"{backend_name.plain(backend)}-{next(self._numbers)}"
         folder.mkdir()
         return folder
 
