@@ -40,7 +40,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Protocol
+from typing import Any, Protocol
 
 from gradaudit.records.evaluation import EAGER
 from gradaudit.records.profile import Profile
@@ -59,7 +59,7 @@ class DeclareProfile(Protocol):
     """The arithmetic that a backend declares for a function, a formulation and a dtype.
 
     `classes_last` is true where the class axes are the last ones of the logits: a framework may have other kernels
-    for other layouts.
+    for other layouts. Backends that offer another execution than eager are told by `execution` which one it is.
     """
 
     def __call__(self, function: str, formulation: str, dtype: str, *, classes_last: bool = True) -> Profile:
@@ -126,6 +126,16 @@ class Backend:
         """The standard formulation whose tolerance rows `formulation` is held to: its own, or the one declared."""
         own = self.formulations.get(formulation)
         return formulation if own is None else own.held_to
+
+    def declared(
+        self, function: str, formulation: str, dtype: str, *, classes_last: bool = True, execution: str = EAGER
+    ) -> Profile:
+        """The profile of a formulation in one of the executions that the backend offers."""
+        if self.executions == (EAGER,):
+            return self.profile(function, formulation, dtype, classes_last=classes_last)
+        told: Any = self.profile
+        profile: Profile = told(function, formulation, dtype, classes_last=classes_last, execution=execution)
+        return profile
 
     def lacking(self, function: str, dtype: str, execution: str, formulation: str) -> str | None:
         """What the backend cannot be asked for, in words; None where it has all of it."""

@@ -11,13 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from gradaudit.backends import registry
+from gradaudit.functions.mxnet.softmax_output import NAME as SOFTMAX_OUTPUT
 from gradaudit.measurement.audited import Audited
-from gradaudit.measurement.diagnosis import diagnose
+from gradaudit.measurement.diagnosis import diagnose, slips_of_softmax_output
 from gradaudit.measurement.evaluation import measure
 from gradaudit.records.case import Case
 from gradaudit.records.evaluation import Evaluation, EvaluationKey
 from gradaudit.records.inputs import Inputs
-from gradaudit.records.measurement import MeasuredCase, Measurement
+from gradaudit.records.measurement import MeasuredCase, Measurement, NamedFault
 from gradaudit.records.profile import Profile
 from gradaudit.reference import admissible
 from gradaudit.reference.truth import Truth
@@ -46,11 +47,14 @@ def concluded(measured: MeasuredCase, unexplained: Mapping[tuple[str, str, str],
 
     A fault without a name is left to the rules of divergence.
     """
-    faults = []
+    faults: list[NamedFault] = []
     for (subject, _, dtype), entries in unexplained.items():
         profile = _profile(measured.case, entries[0].evaluation.key)
         if entries[0].truth is not None and entries[0].truth.samples is not None:
             continue  # the models of faults know no means of samples
+        if entries[0].inputs.function.name == SOFTMAX_OUTPUT:
+            faults += slips_of_softmax_output(entries, profile)
+            continue
         rows = admissible.rows(entries[0].inputs.function, dtype, profile)
         faults += [each for each in diagnose(subject, dtype, entries, rows) if each.fault != UNDIAGNOSED]
     return replace(measured, faults=(*measured.faults, *faults))
@@ -58,5 +62,6 @@ def concluded(measured: MeasuredCase, unexplained: Mapping[tuple[str, str, str],
 
 def _profile(case: Case, key: EvaluationKey) -> Profile:
     last = case.axis == tuple(range(len(case.shape) - len(case.axis), len(case.shape)))
-    declare = registry.get(key.backend).profile
-    return declare(case.function.name, key.formulation, key.dtype, classes_last=last)
+    return registry.get(key.backend).declared(
+        case.function.name, key.formulation, key.dtype, classes_last=last, execution=key.execution
+    )

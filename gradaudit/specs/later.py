@@ -9,7 +9,7 @@ from gradaudit.specs.wording import shown
 
 NOT_YET = "this version does not audit"
 
-BACKENDS = ("jax", "tensorflow", "keras")
+BACKENDS = ("jax",)
 DEVICES = ("gpu", "rocm", "tpu", "xpu", "xla")
 
 
