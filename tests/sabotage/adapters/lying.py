@@ -35,6 +35,18 @@ def planted(request, arrays):
     return result
 
 
+def wrong_when_compiled(request, arrays):
+    return (all_signs if request["execution"] == "compiled" else honest)(request, arrays)
+
+
+def layer_without_upstream(request, arrays):
+    """The own formulation drops the upstream gradient, the standard ones follow it."""
+    if request["formulation"] == "layer":
+        request = {**request, "formulation": "fused"}
+        arrays = {**arrays, "upstream": np.ones_like(arrays["upstream"])}
+    return sound.evaluate(request, arrays)
+
+
 def one_sign(request, arrays):
     return changed(request, arrays, lambda flat: flat.__setitem__(0, -flat[0]))
 
