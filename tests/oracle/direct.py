@@ -21,6 +21,7 @@ stands for the mean over no valid row and its gradient.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from itertools import repeat
 from math import inf, isfinite, isnan, nextafter, prod
 from typing import Any
@@ -529,15 +530,61 @@ def _contains(mid: float, low: float, rad: float, exact: Exact) -> bool:
         return bool(abs(exact - mid - low) <= rad)
 
 
-def error(got: np.ndarray | float, exact: np.ndarray) -> np.ndarray:
+@dataclass(frozen=True)
+class Split:
+    """Exact values as high + low, both float64; `sure` where that is enough to tell an error."""
+
+    high: np.ndarray
+    low: np.ndarray
+    sure: np.ndarray
+    exact: np.ndarray
+
+    @classmethod
+    def of(cls, exact: np.ndarray) -> Split:
+        """Split once what is compared with many arrays."""
+        values = np.asarray(exact, dtype=object)
+        high = nearest(values)
+        low, known = np.zeros(high.size), np.zeros(high.size, dtype=bool)
+        with ctx.workprec(BITS):
+            for index, (value, near) in enumerate(zip(values.ravel().tolist(), high.ravel().tolist(), strict=True)):
+                if isfinite(near):
+                    rest = value - near
+                    low[index] = float(rest)
+                    known[index] = rest == 0 or (low[index] != 0.0 and rest.rel_accuracy_bits() > 60)
+        # Neither part may be subnormal, nor near the largest number; a 0 is exact.
+        size = np.abs(high)
+        fits = ((size > 1e-250) & (size < 1e300)) | (size == 0.0)
+        low, known = low.reshape(high.shape), known.reshape(high.shape)
+        return cls(high, low, known & fits & ((size > 0.0) | (low == 0.0)), values)
+
+
+def error(got: np.ndarray | float, exact: np.ndarray | Split) -> np.ndarray:
     """|got - exact| as float64, rounded up; 0 only where they are equal.
 
     The same infinity, and NaN for an undefined value (None), have error 0; another non-finite value has error inf.
+    In float64 from a split, where that cannot cancel; ball by ball elsewhere.
     """
-    shape = np.broadcast_shapes(np.shape(got), np.shape(exact))
+    split = exact if isinstance(exact, Split) else Split.of(exact)
+    shape = np.broadcast_shapes(np.shape(got), split.exact.shape)
+    values = np.broadcast_to(np.asarray(got).astype(np.float64), shape)
+    parts = (split.high, split.low, split.sure, split.exact)
+    high, low, sure, whole = (np.broadcast_to(part, shape) for part in parts)
+    with np.errstate(invalid="ignore", over="ignore"):
+        step = values - high
+        # What the subtraction rounded off (Knuth), so that step + lost is values - high exactly.
+        back = step - values
+        lost = (values - (step - back)) - (high + back)
+        # Five roundings of half a unit, each of at most the result: 5 * 2^-53 < 2^-50.
+        found = np.abs(step + (lost - low)) * (1.0 + 2.0**-50)
+        larger = np.maximum(np.abs(step), np.abs(low))
+        told = np.isfinite(found) & ((found > 0.5 * larger) | (larger == 0.0))
+    nothing = ~np.isfinite(values)
+    found = np.where(nothing, np.inf, found)
+    sure = sure & (told | nothing)
     with ctx.workprec(BITS):
-        found = [_error(g, value) for g, value in zip(_floats(got, shape), _flat(exact, shape), strict=True)]
-    return np.array(found, dtype=np.float64).reshape(shape)
+        pairs = zip(values[~sure].tolist(), whole[~sure].tolist(), strict=True)
+        found[~sure] = [_error(g, value) for g, value in pairs]
+    return found
 
 
 def _error(got: float, exact: Exact) -> float:

@@ -515,7 +515,27 @@ def test_error_is_rounded_up():
     true += [Fraction(5e-324), Fraction(0)]
     for found, fact in zip(direct.error(got, exact).tolist(), true, strict=True):
         assert Fraction(found) >= fact
-        assert Fraction(found) <= fact * (1 + Fraction(1, 2**51))
+        assert Fraction(found) <= fact * (1 + Fraction(1, 2**49))
+
+
+def test_errors_of_many_arrays_are_those_of_balls():
+    """What float64 tells of a split is what a ball tells, a few roundings up: neighbours, equals, and far away."""
+    generator = np.random.default_rng(31)
+    sizes = 10.0 ** generator.uniform(-320, 307, size=600) * generator.choice([-1.0, 1.0], size=600)
+    thirds = [arb(size) * (1 + arb(2) ** -70) if i % 2 else arb(size) / 3 for i, size in enumerate(sizes)]
+    exact = np.array([*thirds, arb(0), arb(-3e38).exp(), arb("inf"), None, arb(1, 1e-60), arb(7)], dtype=object)
+    split = direct.Split.of(exact)
+    assert 0.7 < split.sure.mean() < 1.0
+    near = split.high
+    steps = (near, np.nextafter(near, np.inf), np.nextafter(near, 0.0), near * 1.25, near * -0.5, near + 1.0)
+    with np.errstate(all="ignore"):
+        singles = [near.astype(np.float32).astype(np.float64), np.full_like(near, np.inf), np.zeros_like(near)]
+    for got in (*steps, *singles):
+        found = direct.error(got, split)
+        for value, g, error in zip(exact.tolist(), got.tolist(), found.tolist(), strict=True):
+            with ctx.workprec(direct.BITS):
+                ball = direct._error(g, value)
+            assert ball * (1 - 2.0**-51) <= error <= ball * (1 + 2.0**-49), (value, g)
 
 
 def test_error_of_special_values():

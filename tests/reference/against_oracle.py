@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -23,6 +24,7 @@ class Pair:
     rad: np.ndarray
     exact: np.ndarray
 
+    @cached_property
     def contained(self) -> np.ndarray:
         """Where the exact value lies in the enclosure.
 
@@ -35,7 +37,7 @@ class Pair:
 
     def is_decided(self) -> bool:
         """Whether every exact value is known well enough to say where it lies."""
-        outside = ~self.contained()
+        outside = ~self.contained
         part = (array[outside] for array in (self.mid, self.low, self.rad, self.exact))
         return not outside.any() or bool(direct.excludes(*part).all())
 

@@ -6,7 +6,7 @@ import importlib.util
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from types import ModuleType
 
 import numpy as np
@@ -105,9 +105,20 @@ class Judge:
         self.truth = Truth(inputs)
         self.exact = direct.evaluate(inputs)
         self.largest = formats.get(inputs.dtype).largest
+        self._tolerances: dict[ToleranceRow, tuple[np.ndarray, list[np.ndarray]]] = {}
+
+    @cached_property
+    def _splits(self) -> list[direct.Split]:
+        """The exact quantities, split once for all that is compared with them."""
+        return [direct.Split.of(exact) for _, exact in self.quantities(self.exact)]
 
     def tolerances(self, row: ToleranceRow) -> tuple[np.ndarray, list[np.ndarray]]:
-        """Of the output, and of the gradient under each unit; row by row."""
+        """Of the output, and of the gradient under each unit; row by row. Backends share many rows."""
+        if row not in self._tolerances:
+            self._tolerances[row] = self._tolerances_of(row)
+        return self._tolerances[row]
+
+    def _tolerances_of(self, row: ToleranceRow) -> tuple[np.ndarray, list[np.ndarray]]:
         truth, tolerance = self.truth, Tolerance(self.truth, row)
         bounds = [tolerance.block(block) for block in truth.blocks()]
         outputs = [np.broadcast_to(tolerance.output(b).values, b.truth.output.mid.shape) for b in bounds]
@@ -129,8 +140,8 @@ class Judge:
     def shares(self, got: dict[str, np.ndarray], row: ToleranceRow) -> list[Shares]:
         """Error / tolerance of everything returned, under one row."""
         output, gradients = self.tolerances(row)
-        pairs = zip(self.quantities(got), self.quantities(self.exact), [output, *gradients], strict=True)
-        return [self._shares(name, array, exact, tolerance) for (name, array), (_, exact), tolerance in pairs]
+        pairs = zip(self.quantities(got), self._splits, [output, *gradients], strict=True)
+        return [self._shares(name, array, exact, tolerance) for (name, array), exact, tolerance in pairs]
 
     def overflows_on_the_way(self) -> bool:
         """Whether a scaled logit, or a sum of losses before its division, is beyond the range of the dtype.
@@ -144,9 +155,9 @@ class Judge:
             factor *= self.truth.layout.rows * (self.truth.layout.classes if parameters["label_smoothing"] else 1)
         return bool(np.abs(inputs.logits.astype(np.float64)).max() > self.largest / (2.0 * factor))
 
-    def _shares(self, name: str, got: np.ndarray, exact: np.ndarray, tolerance: np.ndarray) -> Shares:
+    def _shares(self, name: str, got: np.ndarray, exact: direct.Split, tolerance: np.ndarray) -> Shares:
         got = got.astype(np.float64)
-        due = direct.nearest(exact)
+        due = exact.high
         error, size = direct.error(got, exact), np.abs(due)
         with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
             # Beyond the range of the dtype an infinity of the right sign is as near as it gets.

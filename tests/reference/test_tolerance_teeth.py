@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -106,8 +107,17 @@ def test_backends_stay_within_their_tolerances(dtype: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", families.DTYPES)
 def test_backends_stay_within_and_come_near_their_tolerances(dtype: str) -> None:
-    """Every size: no error above its tolerance, and in every family one above 0.3 of it."""
-    found = survey(cases(dtype, families.SIZES, elements=60, varied=8, seed=22))
+    """Every size: no error above its tolerance, and in every family one above 0.3 of it.
+
+    A varied function meets some 14 pairs of a family and a size, each on every backend and formulation.
+    """
+    small, large = families.SIZES[:-1], families.SIZES[-1:]
+    found = survey(
+        chain(
+            cases(dtype, small, elements=60, varied=4, seed=22),
+            cases(dtype, large, elements=60, varied=1, seed=22),
+        )
+    )
     found.assert_clean()
     assert found.elements > 1_000_000
     slack = {family: share for family, share in found.reached.items() if not 0.3 <= share <= 1.0}
