@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterable
@@ -16,6 +17,7 @@ from gradaudit.reports.summary import EXIT_MEANINGS
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 LEVELS = {"error": "error", "warning": "warning", "info": "note"}
 CLEAN, FINDINGS = 0, 1
+LONGEST_ID = 100
 
 _LINK = re.compile(r"\[(?=[^\[\]]*\]\()")
 _PLACEHOLDER = re.compile(r"\{(\d+)\}")
@@ -68,7 +70,7 @@ def _rules(report: Report, found: Iterable[Issue]) -> dict[str, Log]:
         summary = "A finding that the spec expects was not found." if issue.code == MISSING_CODE else issue.name
         name, level = (issue.name, issue.severity) if rule is None else (rule.name, rule.severity)
         rules[issue.code] = {
-            "id": shortened(issue.code),
+            "id": _id(issue.code),
             "name": shortened(name),
             "shortDescription": _message(rule.summary if rule else summary),
             "fullDescription": _message(rule.summary if rule else summary),
@@ -79,11 +81,19 @@ def _rules(report: Report, found: Iterable[Issue]) -> dict[str, Log]:
     return rules
 
 
+def _id(code: str) -> str:
+    """The code, which a plugin may have made as long as it pleases: cut ones stay different from one another."""
+    safe = shortened(code, LONGEST_ID)
+    return (
+        safe if safe == code else f"{safe}-{hashlib.sha256(code.encode('utf-8', 'backslashreplace')).hexdigest()[:8]}"
+    )
+
+
 def _result(issue: Issue, index: int) -> Log:
     case = issue.case.case
     named = about(issue.finding) if issue.finding is not None else ""
     result: Log = {
-        "ruleId": shortened(issue.code),
+        "ruleId": _id(issue.code),
         "ruleIndex": index,
         "level": LEVELS[issue.severity],
         "message": _message(issue.text),

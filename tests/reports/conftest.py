@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.reports import sample_report
+from tests.reports import sample_report, subject_report
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 UPDATE = "GRADAUDIT_UPDATE_SNAPSHOTS"
@@ -35,3 +35,14 @@ def snapshot():
         assert text == path.read_text(encoding="utf-8"), f"{name} changed; if that is meant, run with {UPDATE}=1"
 
     return compare
+
+
+@pytest.fixture(scope="session")
+def full_report():
+    """Everything there is: backends, failures, users' losses, second order, hostile names."""
+    return sample_report.sample_report(
+        sample_report.forum_case(),
+        sample_report.wrong_case(),
+        subject_report.subject_case(),
+        sample_report.hostile_case(),
+    )

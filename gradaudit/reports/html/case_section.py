@@ -12,7 +12,7 @@ from gradaudit.reports.evaluations import ordered
 from gradaudit.reports.facts_statements import facts_statements
 from gradaudit.reports.findings import about, place, setting
 from gradaudit.reports.html.markup import Html, tag
-from gradaudit.reports.html.tables import SIGNS, bulleted, table, told
+from gradaudit.reports.html.tables import SIGNS, bulleted, named, table, told
 from gradaudit.reports.html.value_views import value_views
 from gradaudit.reports.issues import Issue, worst_first
 from gradaudit.reports.number_format import quantity
@@ -89,12 +89,8 @@ def _finding(report: Report, issue: Issue, summaries: dict[str, str], index: int
         tag("p", f"at {place(issue.location)}", class_="quiet"),
     ]
     if issue.finding is not None and issue.finding.evidence:
-        pairs = [
-            (tag("dt", name), tag("dd", quantity(value)))
-            for name, value in sorted(issue.finding.evidence.items())
-            if value is not None
-        ]
-        parts.append(tag("dl", pairs, class_="evidence"))
+        evidence = sorted(issue.finding.evidence.items())
+        parts.append(named((name, quantity(value)) for name, value in evidence if value is not None))
     if summaries.get(issue.code):
         parts.append(tag("p", tag("strong", "What it flags: "), summaries[issue.code]))
     if issue.advice:
@@ -108,9 +104,8 @@ def _finding(report: Report, issue: Issue, summaries: dict[str, str], index: int
 
 def _facts(case: CaseReport) -> Iterator[Html]:
     for facts in case.facts:
-        yield tag("h4", f"{setting(facts.dtype, facts.scale)}")
-        pairs = [(tag("dt", matter), tag("dd", statement)) for matter, statement in facts_statements(facts)]
-        yield tag("dl", pairs, class_="evidence")
+        yield tag("h3", f"{setting(facts.dtype, facts.scale)}")
+        yield named(facts_statements(facts))
 
 
 def _power(case: CaseReport) -> Iterator[Html]:

@@ -11,31 +11,39 @@ from gradaudit.records.measurement import HISTOGRAM_EDGES
 from gradaudit.reports.html.markup import Html, tag
 from gradaudit.reports.number_format import count, number
 
-CELL, GAP = 14, 1
-"""Pixels of a cell of a heat map, and between two."""
+LARGE, SMALL, GAP = 28, 14, 1
+"""Pixels of a cell of a heat map with few columns, of one with many, and between two cells."""
+FEW = 8
+"""So many columns are few."""
 BAR, HEIGHT, BASE = 22, 90, 14
 """Pixels: the width of a bar, the height of the tallest, and the room for the numbers below."""
 NAMED_CELLS = 400
 """Up to so many cells bear their value, for those who point at them."""
 
 
-def heat_map(cells: np.ndarray, label: str, marked: np.ndarray | None = None) -> Html:
-    """`cells` [rows, columns], finite or not: colour by sign, depth by magnitude; `marked` ones are framed.
+def heat_map(cells: np.ndarray, label: str, marked: np.ndarray, *, errors: bool = False) -> Html:
+    """`cells` [rows, columns], finite or not; those in `marked` are framed.
 
-    The label says what is seen, with the largest value and its place, for those who do not see it.
+    Colour tells the sign and depth the magnitude beside the largest; `errors`, in units of their tolerance, are drawn
+    on one scale in all pictures, in full colour from 1 on. The label says what is seen, with the largest value and
+    its place, for those who do not see it.
     """
     rows, columns = cells.shape
     finite = np.abs(cells[np.isfinite(cells)])
-    largest = float(finite.max()) if finite.size else 0.0
+    largest = 1.0 if errors else float(finite.max()) if finite.size else 0.0
+    side = LARGE if columns <= FEW else SMALL
     shapes = []
     for row in range(rows):
         for column in range(columns):
             value = float(cells[row, column])
-            where = {"x": column * (CELL + GAP) + 1, "y": row * (CELL + GAP) + 1, "width": CELL, "height": CELL}
-            shapes.append(_cell(value, largest, where, f"[{row}, {column}] {number(value, 4)}", cells.size))
-            if marked is not None and marked[row, column]:
+            where = {"x": column * (side + GAP) + 1, "y": row * (side + GAP) + 1, "width": side, "height": side}
+            kind = _kind(value, errors=errors)
+            shapes.append(
+                _cell(kind, _depth(value, largest), where, f"[{row}, {column}] {number(value, 4)}", cells.size)
+            )
+            if marked[row, column]:
                 shapes.append(tag("rect", class_="mark", **where))
-    width, height = columns * (CELL + GAP) + 1, rows * (CELL + GAP) + 1
+    width, height = columns * (side + GAP) + 1, rows * (side + GAP) + 1
     return _svg(width, height, f"{label}; {_extreme(cells)}", shapes)
 
 
@@ -51,23 +59,32 @@ def histogram(counts: Sequence[int], label: str) -> Html:
         where = {"x": index * BAR + 2, "y": BASE + HEIGHT - height, "width": BAR - 4, "height": height}
         shapes.append(_titled("beyond" if beyond else "bar", 1.0, where, f"{_bin(index)}: {amount:,}"))
         if amount:
-            at = {"x": index * BAR + BAR // 2, "y": BASE + HEIGHT - height - 3, "text_anchor": "middle"}
-            shapes.append(tag("text", _brief(amount), **at))
+            x, y = index * BAR + BAR // 2, BASE + HEIGHT - height - 3
+            shapes.append(tag("text", _brief(amount), x=x, y=y, text_anchor="middle"))
     base, width = BASE + HEIGHT, len(counts) * BAR
     shapes.append(tag("line", class_="limit", x1=limit * BAR, x2=limit * BAR, y1=0, y2=base))
     shapes.append(tag("text", "1", x=limit * BAR, y=base + BASE - 2, text_anchor="middle"))
-    shapes.append(tag("text", "exact", x=0, y=base + BASE - 2))
+    shapes.append(tag("text", "0", x=0, y=base + BASE - 2))
     told = "; ".join(f"{_bin(index)}: {amount:,}" for index, amount in enumerate(counts) if amount)
     return _svg(width, base + BASE, f"{label}: {told or 'no elements'}", shapes)
 
 
-def _cell(value: float, largest: float, where: dict[str, int], told: str, cells: int) -> Html:
+def _kind(value: float, *, errors: bool) -> str:
     if not math.isfinite(value):
-        kind, depth = "nonfinite", 1.0
-    else:
-        kind = "negative" if value < 0 else "positive"
-        # The root shows what is small beside the largest.
-        depth = math.sqrt(abs(value) / largest) if largest else 0.0
+        return "nonfinite"
+    if errors:
+        return "bar" if value <= 1 else "beyond"
+    return "negative" if value < 0 else "positive"
+
+
+def _depth(value: float, largest: float) -> float:
+    """The root shows what is small beside the largest."""
+    if not math.isfinite(value):
+        return 1.0
+    return min(math.sqrt(abs(value) / largest), 1.0) if largest else 0.0
+
+
+def _cell(kind: str, depth: float, where: dict[str, int], told: str, cells: int) -> Html:
     if cells <= NAMED_CELLS:
         return _titled(kind, depth, where, told)
     return tag("rect", class_=kind, fill_opacity=f"{depth:.3f}", **where)

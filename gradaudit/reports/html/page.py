@@ -13,7 +13,7 @@ from gradaudit.reports.findings import place
 from gradaudit.reports.html.case_section import case_section
 from gradaudit.reports.html.markup import Html, tag
 from gradaudit.reports.html.style import CSS
-from gradaudit.reports.html.tables import SIGNS, table, told
+from gradaudit.reports.html.tables import SIGNS, named, table, told
 from gradaudit.reports.issues import Issue, issues
 from gradaudit.reports.standing import standing
 from gradaudit.reports.summary import summary
@@ -105,11 +105,10 @@ def _environment(report: Report) -> Html:
         ("seed", str(environment.seed)),
         ("threads", str(environment.threads)),
     )
-    pairs = [(tag("dt", name), tag("dd", value)) for name, value in facts]
     return tag(
         "section",
         tag("h2", "How it was audited", id="environment"),
-        tag("dl", pairs, class_="evidence"),
+        named(facts),
         table("Backends", headers, rows) if rows else "",
         aria_labelledby="environment",
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from gradaudit.reports.evaluation_rows import Told
 from gradaudit.reports.html.markup import Child, Html, tag
@@ -30,6 +30,12 @@ def table(caption: str, headers: Sequence[str], rows: Sequence[Sequence[Child]],
 def told(said: Told) -> Html:
     """A text in the colour of its tone, and with its sign where the tone says something."""
     return tag("span", f"{SIGNS[said.tone]}{said.text}", class_=said.tone or None)
+
+
+def named(pairs: Iterable[tuple[str, Child]]) -> Html:
+    """Names beside what they stand for."""
+    entries = [entry for name, value in pairs for entry in (tag("dt", name), tag("dd", value))]
+    return tag("dl", entries, class_="named")
 
 
 def bulleted(items: Sequence[Child]) -> Html:

@@ -34,7 +34,7 @@ def value_views(report: CaseReport) -> Iterator[Html]:
         parts = [*_histograms(measurement), *_maps(measurement, report.case)]
         listed = [*_values(measurement, report.case)]
         yield tag(
-            "section", tag("h4", about(measurement.key)), tag("div", parts, class_="charts") if parts else "", listed
+            "section", tag("h3", about(measurement.key)), tag("div", parts, class_="charts") if parts else "", listed
         )
     if len(measured) > len(drawn):
         yield tag("p", f"{len(measured) - len(drawn):,} more evaluations stand in the JSON report.", class_="quiet")
@@ -68,7 +68,7 @@ def _maps(measurement: Measurement, case: Case) -> Iterator[Html]:
             caption = f"{label} as returned"
             yield _figure(heat_map(cells, caption, ~(ratio <= 1)), caption)
             caption = f"{label}: error over tolerance"
-            yield _figure(heat_map(ratio, caption, ~(ratio <= 1)), caption)
+            yield _figure(heat_map(ratio, caption, ~(ratio <= 1), errors=True), caption)
 
 
 def _grids(name: str, array: np.ndarray) -> list[tuple[str, np.ndarray]]:

@@ -1,0 +1,205 @@
+"""What the formats for CI systems say: SARIF, JUnit, GitHub's commands, GitLab's code quality."""
+
+import json
+from dataclasses import replace
+
+import jsonschema
+import pytest
+
+from gradaudit.records.case import Expectation
+from gradaudit.records.location import COMMAND_LINE, Location
+from gradaudit.reports import github, gitlab, json_document, junit, sarif
+from gradaudit.reports.read_document import report_of
+from tests.reports import judges, sample_report, subject_report
+
+
+@pytest.fixture(scope="module")
+def subjects():
+    return sample_report.sample_report(subject_report.subject_case())
+
+
+def results(report):
+    return judges.sarif(sarif.render(report))["runs"][0]["results"]
+
+
+def junit_tests(report):
+    return {case.name: case for suite in judges.junit(junit.render(report)) for case in suite}
+
+
+def with_findings(report, amount, **changes):
+    """The first case with many findings that differ by their messages alone."""
+    case = report.cases[0]
+    findings = tuple(replace(case.findings[0], message=f"finding {index}", **changes) for index in range(amount))
+    return replace(report, cases=(replace(case, findings=findings),))
+
+
+def test_the_log_is_sarif_by_the_schema_of_oasis(full_report):
+    schema = judges.sarif_schema()
+    log = judges.sarif(sarif.render(full_report))
+    jsonschema.Draft4Validator(schema).validate(log)
+    broken = json.loads(sarif.render(full_report))
+    del broken["runs"][0]["results"][0]["message"]
+    assert not jsonschema.Draft4Validator(schema).is_valid(broken)
+
+
+def test_a_result_of_a_users_loss_stands_on_its_line_and_leads_to_the_spec(subjects):
+    (result, other) = results(subjects)
+    assert result["ruleId"] == "BUG402"
+    assert result["locations"][0]["physicalLocation"] == {
+        "artifactLocation": {"uri": "specs/losses.py", "uriBaseId": "%SRCROOT%"},
+        "region": {"startLine": 12},
+    }
+    assert result["relatedLocations"][0]["physicalLocation"]["artifactLocation"]["uri"] == "specs/losses.yaml"
+    assert result["locations"][0]["logicalLocations"][0]["fullyQualifiedName"].startswith(
+        "two losses of our own / Wrong"
+    )
+    assert "relatedLocations" not in other
+
+
+def test_levels_rules_and_suppressions(friendly_report):
+    log = judges.sarif(sarif.render(friendly_report))["runs"][0]
+    rules = log["tool"]["driver"]["rules"]
+    by_code = {result["ruleId"]: result for result in log["results"]}
+    assert [rule["id"] for rule in rules] == sorted(by_code)
+    assert all(rules[result["ruleIndex"]]["id"] == result["ruleId"] for result in log["results"])
+    assert {code: result["level"] for code, result in by_code.items()} == {
+        "CAN101": "warning",
+        "DIV301": "error",
+        "RUN601": "error",
+        "DIV303": "error",
+        "EXPECTED": "error",
+    }
+    assert by_code["CAN101"]["suppressions"] == [
+        {"kind": "external", "status": "accepted", "justification": "expected by the spec at specs/forum.yaml:3:5"}
+    ]
+    assert "suppressions" not in by_code["DIV301"]
+    assert by_code["EXPECTED"]["message"]["text"] == "SAT201 (bfloat16) expected, not found"
+    assert rules[0]["help"]["text"] == "Read the Jacobian: per_output."
+    assert log["invocations"][0]["exitCode"] == 3
+    assert log["invocations"][0]["executionSuccessful"] is False
+
+
+def test_an_address_is_percent_encoded_and_the_command_line_has_none(friendly_report):
+    (result,) = [each for each in results(friendly_report) if each["ruleId"] == "DIV301"]
+    assert result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == "specs/%5B/foo%5D%20wrong.yaml"
+    for path, uri in (("/a b.py", "file:///a%20b.py"), ("C:\\a\\b.py", "file:///C%3A/a/b.py"), ("./x.py", "x.py")):
+        moved = with_findings(friendly_report, 1, location=Location(path, 3))
+        artifact = results(moved)[0]["locations"][0]["physicalLocation"]["artifactLocation"]
+        assert artifact["uri"] == uri
+        assert ("uriBaseId" in artifact) == (not uri.startswith("file:"))
+    assert (
+        "physicalLocation" not in results(with_findings(friendly_report, 1, location=COMMAND_LINE))[0]["locations"][0]
+    )
+
+
+def test_a_fingerprint_outlives_moved_lines_and_other_numbers(subjects):
+    prints = [result["partialFingerprints"] for result in results(subjects)]
+    case = subjects.cases[0]
+    moved = [
+        replace(each, message=f"{each.message} 7", location=Location(each.location.path, 99))
+        for each in case.findings
+    ]
+    later = replace(subjects, cases=(replace(case, findings=tuple(moved)),))
+    assert [result["partialFingerprints"] for result in results(later)] == prints
+    other = replace(subjects, cases=(replace(case, findings=(replace(case.findings[0], dtype="float16"),)),))
+    assert results(other)[0]["partialFingerprints"] != prints[0]
+
+
+def test_every_evaluation_is_a_test_and_every_expectation(friendly_report):
+    suites = judges.junit(junit.render(friendly_report))
+    assert [(suite.name, suite.tests, suite.failures, suite.errors, suite.skipped) for suite in suites] == [
+        ("the forum's cancelling sum", 5, 0, 0, 0),
+        ("smoothed cross entropy", 7, 3, 1, 1),
+    ]
+    tests = junit_tests(friendly_report)
+    assert {name: type(case.result[0]).__name__ for name, case in tests.items() if case.result} == {
+        "onnxruntime fused float32": "Failure",
+        "torch unfused float32 at scale 100": "Failure",
+        "onnxruntime fused bfloat16": "Error",
+        "onnxruntime unfused bfloat16": "Skipped",
+        "expects SAT201 (bfloat16)": "Failure",
+    }
+    assert "expects CAN101" in tests
+    failure = tests["onnxruntime fused float32"].result[0]
+    assert failure.type == "DIV301"
+    assert "1 of 6 gradient elements lies outside" in failure.message
+    assert "at specs/[/foo] wrong.yaml:12\nnext: Compare the worst element by hand." in failure.text
+    assert "(expected): the per-output gradients" in tests["CAN101 summed-outputs-cancel: float32"].system_out
+
+
+def test_every_wrong_evaluation_fails_by_the_finding_of_its_subject(subjects):
+    """BUG402 is shown by one probe; the others are no less wrong."""
+    tests = junit_tests(subjects)
+    failed = {name for name, case in tests.items() if case.result and case.result[0].type == "BUG402"}
+    assert failed == {"Wrong torch float32"} | {
+        f"Wrong torch float32 probe {probe}"
+        for probe in ("ordinary", "ignored-rows", "ones", "length-1", "micro-batches", "one-row")
+    }
+    assert "apart from the exact values" in tests["Wrong torch float32"].result[0].text
+    assert not tests["Right torch float32"].result
+    assert not tests["Wrong torch float32 probe all-ignored"].result
+    assert tests["CON505 wrong-shape-or-dtype: Short torch float32"].result
+
+
+def test_warnings_fail_where_the_audit_fails_on_them(friendly_report):
+    case = friendly_report.cases[0]
+    warned = replace(friendly_report, cases=(replace(case, findings=(replace(case.findings[0], expected=False),)),))
+    name = "CAN101 summed-outputs-cancel: float32"
+    assert not junit_tests(warned)[name].result
+    assert junit_tests(replace(warned, fail_on="warning"))[name].result
+    assert [result["properties"]["fails"] for result in results(replace(warned, fail_on="info"))] == [True]
+
+
+def test_annotations_come_worst_first_on_the_lines_they_are_about(full_report):
+    commands = judges.github(github.render(full_report))
+    assert [command.partition(" ")[0] for command in commands] == ["::error"] * 7 + ["::notice"]
+    assert commands[0] == (
+        "::error file=specs/[/foo] wrong.yaml,line=12,col=1,title=DIV301 beyond-tolerance::smoothed cross entropy: "
+        "1 of 6 gradient elements lies outside every admissible formulation [onnxruntime fused float32]"
+        "%0ANext: Compare the worst element by hand."
+    )
+    assert any(command.startswith("::error file=specs/losses.py,line=12,title=BUG402") for command in commands)
+    assert not any("CAN101" in command for command in commands), "it is expected"
+    assert github.render(full_report).splitlines()[-1].startswith("4 cases, ")
+
+
+def test_no_more_annotations_than_github_shows_and_the_rest_is_counted(friendly_report):
+    text = github.render(with_findings(friendly_report, 14, severity="error", expected=False))
+    assert len(judges.github(text)) == 10
+    assert "Further findings, for which GitHub has no room beside the code: 4 of severity error." in text
+
+
+def test_a_property_cannot_be_ended_by_a_name(friendly_report):
+    report = with_findings(friendly_report, 1, expected=False, location=Location("a,b:c%.yaml", 3))
+    (command,) = judges.github(github.render(report))
+    assert command.startswith("::warning file=a%2Cb%3Ac%25.yaml,line=3,title=CAN101")
+
+
+def test_code_quality_has_what_is_not_expected(full_report):
+    found = judges.gitlab(gitlab.render(full_report))
+    assert [(issue["check_name"], issue["severity"]) for issue in found][:4] == [
+        ("DIV301 beyond-tolerance", "critical"),
+        ("RUN601 crashed", "critical"),
+        ("DIV303 non-finite", "critical"),
+        ("EXPECTED expected-finding-missing", "critical"),
+    ]
+    (fault,) = [issue for issue in found if issue["check_name"].startswith("BUG402")]
+    assert fault["location"] == {"path": "specs/losses.py", "lines": {"begin": 12}}
+    assert found[-2]["severity"] == "info"
+
+
+def test_nothing_found_is_said_in_each_format(friendly_report):
+    clean = replace(friendly_report, cases=(replace(friendly_report.cases[0], findings=()),), exit_status=0)
+    assert results(clean) == []
+    assert judges.github(github.render(clean)) == []
+    assert gitlab.render(clean) == "[]\n"
+    assert judges.junit(junit.render(clean)).failures == 0
+    nothing = replace(clean, cases=())
+    assert judges.junit(junit.render(nothing)).tests == 0
+    assert results(nothing) == []
+
+
+def test_a_missing_expectation_that_the_case_no_longer_names_fails_too(friendly_report):
+    case = replace(friendly_report.cases[0], missing=(Expectation("SAT201", location=Location("a.yaml", 4)),))
+    report = report_of(json_document.document(replace(friendly_report, cases=(case,))))
+    assert junit_tests(report)["expects SAT201"].result[0].type == "EXPECTED"

@@ -1,0 +1,137 @@
+"""The page: verdicts at a glance, tables, pictures told in words, findings; it needs nothing from outside."""
+
+import itertools
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from gradaudit.reports.html import page
+from gradaudit.reports.html.charts import heat_map, histogram
+from gradaudit.reports.html.markup import Html, join, tag
+from tests.reports import judges, sample_report, subject_report
+from tests.reports.judges import HTML, SVG
+
+
+@pytest.fixture(scope="module")
+def tree(full_report):
+    return judges.html(page.render(full_report))
+
+
+def text_of(element):
+    return " ".join("".join(element.itertext()).split())
+
+
+def sections(tree):
+    return [each for each in tree.iter(f"{HTML}section") if each.attrib.get("class") == "case"]
+
+
+def test_the_verdict_comes_first_and_every_case_is_linked(tree, full_report):
+    banner = next(each for each in tree.iter(f"{HTML}p") if "banner" in each.attrib.get("class", ""))
+    assert text_of(banner) == "✗ Something could not be audited"
+    (navigation,) = tree.iter(f"{HTML}nav")
+    links = [each.attrib["href"] for each in navigation.iter(f"{HTML}a")]
+    assert links == [f"#case-{index}" for index in range(1, len(full_report.cases) + 1)]
+    verdicts = [text_of(row[1]) for row in navigation.iter(f"{HTML}tr")][1:]
+    assert verdicts[:3] == ["✓ as the spec expects", "✗ could not be audited in full", "✗ fails: 2 findings"]
+
+
+def test_a_keyboard_and_a_screen_reader_find_their_way(tree):
+    html = next(tree.iter(f"{HTML}html"))
+    assert html.attrib["lang"] == "en"
+    first = next(tree.iter(f"{HTML}a"))
+    assert (text_of(first), first.attrib["href"]) == ("Skip to the cases", "#cases")
+    levels = [int(each.tag[-1]) for each in tree.iter() if re.fullmatch(r"h[1-6]", each.tag.rpartition("}")[2])]
+    assert levels.count(1) == 1
+    assert all(later - earlier <= 1 for earlier, later in itertools.pairwise(levels))
+    for frame in tree.iter(f"{HTML}div"):
+        if frame.attrib.get("class") == "scroll":
+            assert (frame.attrib["tabindex"], frame.attrib["role"]) == ("0", "region")
+            assert frame.attrib["aria-label"]
+
+
+def test_findings_have_their_explanation_and_the_way_to_see_them_again(tree):
+    case = sections(tree)[1]
+    articles = [*case.iter(f"{HTML}article")]
+    assert [text_of(each.find(f"{HTML}h3")) for each in articles] == [
+        "DIV301 beyond-tolerance",
+        "RUN601 crashed",
+        "DIV303 non-finite",
+        "EXPECTED expected-finding-missing",
+    ]
+    told = text_of(articles[0])
+    assert "✗ error" in told
+    assert "What it flags: values apart" in told
+    assert "Next: Compare the worst element by hand." in told
+    block = next(articles[0].iter(f"{HTML}pre"))
+    assert "".join(block.itertext()) == (
+        "gradaudit check 'specs/[/foo] wrong.yaml' --dtype float32 --scale 1\ngradaudit explain DIV301\n"
+    )
+
+
+def test_the_values_of_small_cases_stand_beside_the_exact_ones(tree):
+    tables = {each.find(f"{HTML}caption").text: each for each in sections(tree)[0].iter(f"{HTML}table")}
+    jacobian = tables["Jacobian, numpy fused float32"]
+    rows = [[text_of(cell) for cell in row] for row in jacobian.iter(f"{HTML}tr")]
+    assert rows[1] == ["exact output 0", "0.11318", "-0.11318"]
+    assert rows[2][0] == "returned output 0"
+
+
+def test_pictures_say_in_words_what_they_show(tree):
+    labels = [each.attrib["aria-label"] for each in sections(tree)[1].iter(f"{SVG}svg")]
+    wrong = next(label for label in labels if label.startswith("gradient (rows down, classes across): error over"))
+    assert wrong.endswith("2 rows, 3 columns, largest 2000 at [1, 2]")
+    assert any("no finite value" in label or "not finite" in label for label in labels)
+    assert any(label.startswith("gradient: error over tolerance of 6 elements: up to 0.00391: 5") for label in labels)
+
+
+def test_verdicts_on_subjects_lead_their_case():
+    tree = judges.html(page.render(sample_report.sample_report(subject_report.subject_case())))
+    said = [text_of(each) for each in sections(tree)[0].find(f"{HTML}ul")]
+    assert said[:2] == ["✓ Right (torch): float32: within tolerance", "✗ Wrong (torch): float32: wrong (BUG402)"]
+
+
+@pytest.mark.parametrize(
+    ("status", "headline"),
+    [(0, "✓ Nothing found beyond what is expected"), (1, "✗ Findings"), (130, "✗ Interrupted")],
+)
+def test_the_headline_is_that_of_the_exit_status(friendly_report, status, headline):
+    tree = judges.html(page.render(replace(friendly_report, exit_status=status, interrupted=status == 130)))
+    banner = next(each for each in tree.iter(f"{HTML}p") if "banner" in each.attrib.get("class", ""))
+    assert text_of(banner).startswith(headline)
+
+
+def test_a_report_of_nothing_is_a_page():
+    empty = replace(sample_report.sample_report(), cases=(), rules=())
+    assert not sections(judges.html(page.render(empty)))
+
+
+def test_text_is_escaped_where_markup_is_built():
+    assert tag("p", "<b>", class_='"x"') == '<p class="&quot;x&quot;">&lt;b&gt;</p>'
+    assert join("a", Html("<br/>"), ["&", tag("i", "x")]) == "a<br/>&amp;<i>x</i>"
+    assert tag("p", "\x1b\u202e") == "<p>\\x1b\\u202e</p>"
+    assert tag("meta", charset="utf-8", name=None) == '<meta charset="utf-8"/>'
+
+
+def test_a_heat_map_tells_signs_and_depth_apart():
+    cells = np.array([[1.0, -0.25], [0.0, np.nan]])
+    drawn = heat_map(cells, "x", np.isnan(cells))
+    kinds = re.findall(r'class="(positive|negative|nonfinite)" fill-opacity="([0-9.]+)"', drawn)
+    assert kinds == [("positive", "1.000"), ("negative", "0.500"), ("positive", "0.000"), ("nonfinite", "1.000")]
+    assert drawn.count('class="mark"') == 1
+    assert 'aria-label="x; 2 rows, 2 columns, largest 1 at [0, 0], 1 not finite"' in drawn
+
+
+def test_errors_are_drawn_on_one_scale():
+    small, large = (heat_map(np.array([[value]]), "x", np.array([[False]]), errors=True) for value in (0.01, 7.0))
+    assert 'class="bar" fill-opacity="0.100"' in small
+    assert 'class="beyond" fill-opacity="1.000"' in large
+
+
+def test_a_histogram_counts_what_lies_beyond():
+    counts = [3, 0, 0, 0, 0, 0, 1, 0, 2, 0, 0]
+    drawn = histogram(counts, "x")
+    assert drawn.count('class="bar"') == 7
+    assert 'aria-label="x: up to 0.00391: 3; 0.5 to 1: 1; 2 to 8: 2"' in drawn
+    assert histogram([0] * 11, "x").count("no elements") == 1
