@@ -35,7 +35,7 @@ MAX_EXTENT = 2**40
 MAX_SEED = 2**63 - 1
 
 DEVICE_PATTERN = "^(cpu|mps|cuda(:[0-9]{1,3})?)$"
-FRAMEWORKS = ("torch", "numpy", "onnx")
+FRAMEWORKS = ("torch", "numpy", "onnx", "jax")
 """What users' own functions may be written in; onnx stands for a file."""
 
 SOURCE = "source"
@@ -220,6 +220,7 @@ class SubjectKeys(Strict):
 
     torch: Text | None = Field(None, description="f(logits, targets), a class of such objects, or autograd.Function.")
     numpy: Text | None = Field(None, description="f(logits, targets, upstream) that returns (loss, gradient).")
+    jax: Text | None = Field(None, description="f(logits, targets), also by custom_vjp, or a class of such objects.")
     onnx: Text | None = Field(None, description="PATH.onnx, run by ONNX Runtime.")
     name: Text | None = Field(None, description="Absent: the name of the function.")
     kwargs: dict[str, Any] = Field({}, description="A class is constructed with them, a function gets them bound.")
@@ -308,7 +309,12 @@ def _parameter_field(parameter: Parameter) -> tuple[Any, Any]:
 def _function_model(name: str, semantics: str | None) -> type[Strict]:
     function = registry.get(name if semantics is None else f"{semantics}.{name}")
     fields: dict[str, Any] = {parameter.name: _parameter_field(parameter) for parameter in function.parameters}
-    return create_model(name, __base__=Strict, __doc__=function.summary, **{"name": (Literal[name], ...), **fields})
+    return create_model(
+        function.name.replace(".", "_"),
+        __base__=Strict,
+        __doc__=function.summary,
+        **{"name": (Literal[name], ...), **fields},
+    )
 
 
 def _formula_model() -> type[Strict]:
@@ -339,6 +345,11 @@ def _self_model() -> type[Strict]:
     )
 
 
+def case_name(semantics: str | None) -> str:
+    """What the model of a case is called, and its part of the JSON Schema."""
+    return "Case" if semantics is None else f"{semantics}_case"
+
+
 @cache
 def case_model(backends: tuple[str, ...], semantics: str | None = None) -> type[CaseKeys]:
     """The model of a case, with the functions that are installed and the names of the backends that are.
@@ -347,14 +358,16 @@ def case_model(backends: tuple[str, ...], semantics: str | None = None) -> type[
     """
     functions = [_function_model(name, semantics) for name in registry.names(semantics)]
     functions += [_formula_model(), _self_model()] if semantics is None else []
-    union = Annotated[Union[tuple(functions)], Field(discriminator="name"), NameOrMapping(semantics)]  # type: ignore[valid-type]  # noqa: UP007
-    backend: Any = Annotated[backend_types.annotations(backends)]
+    union: Any = Union[tuple(functions)]  # noqa: UP007
+    union = Annotated[union, Field(discriminator="name"), NameOrMapping(semantics)]
+    frameworks: Any = Literal[registry.semantics()]
+    backend: Any = Annotated[backend_types.of_backends(backends)]
     return create_model(
-        "Case",
+        case_name(semantics),
         __base__=CaseKeys,
         __doc__="One case, or what cases have in common.",
         semantics=(
-            Literal[registry.semantics()] | None,
+            frameworks | None,
             Field(None, description="Whose operators `function` names. Absent: gradaudit's own functions."),
         ),
         function=(union | None, Field(None, description="The true mathematics, by name and parameters.")),

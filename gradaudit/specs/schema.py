@@ -9,7 +9,7 @@ from pydantic.json_schema import models_json_schema
 from gradaudit import plugins
 from gradaudit.functions import registry
 from gradaudit.specs.formulations import own_to_backends
-from gradaudit.specs.models import NESTED_NUMBERS, case_model
+from gradaudit.specs.models import NESTED_NUMBERS, case_model, case_name
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -20,12 +20,18 @@ def json_schema() -> dict[str, Any]:
     It accepts what `load` accepts, up to what a schema cannot see: places of labels and shapes, files, NaN, and what
     `defaults:` lend to a case.
     """
-    model = case_model(plugins.names("gradaudit.backends"))
-    _, parts = models_json_schema([(model, "validation")], ref_template="#/$defs/{model}")
+    backends = plugins.names("gradaudit.backends")
+    models = [(case_model(backends, semantics), "validation") for semantics in (None, *registry.semantics())]
+    _, parts = models_json_schema(models, ref_template="#/$defs/{model}")  # type: ignore[arg-type]
     definitions = {name: _cleaned(part) for name, part in parts["$defs"].items()}
     definitions["NestedNumbers"] = dict(NESTED_NUMBERS)
     case = definitions["Case"]
     properties = {key: _without_null(key, value) for key, value in case["properties"].items()}
+    functions: dict[str | None, Any] = {None: properties["function"]}
+    for semantics in registry.semantics():
+        other = definitions.pop(case_name(semantics))
+        functions[semantics] = _without_null("function", other["properties"]["function"])
+    properties["function"] = {"anyOf": list(functions.values())}
     case["properties"] = properties
     version = {"const": 1, "title": "Version", "description": "Version of the format."}
     single = {
@@ -34,7 +40,7 @@ def json_schema() -> dict[str, Any]:
         "properties": {"version": version, **properties},
         "required": ["version", "function", "logits"],
         "additionalProperties": False,
-        "allOf": _conditions(complete=True),
+        "allOf": _of_semantics(functions, complete=True),
     }
     several = {
         "type": "object",
@@ -42,7 +48,11 @@ def json_schema() -> dict[str, Any]:
         "properties": {
             "version": version,
             "defaults": {"$ref": "#/$defs/Case", "description": "Keys that every case has unless it says otherwise."},
-            "cases": {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/Case", "allOf": _conditions()}},
+            "cases": {
+                "type": "array",
+                "minItems": 1,
+                "items": {"$ref": "#/$defs/Case", "allOf": _of_semantics(functions)},
+            },
         },
         "required": ["version", "cases"],
         "additionalProperties": False,
@@ -77,18 +87,37 @@ def _without_null(key: str, value: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def _conditions(complete: bool = False) -> list[dict[str, Any]]:
+def _of_semantics(functions: dict[str | None, Any], complete: bool = False) -> list[dict[str, Any]]:
+    """What a case's `semantics` allows; where it is absent from a case that is not `complete`, it may be lent."""
+    chosen = []
+    own: dict[str, Any] = {"allOf": _conditions(None, complete)}
+    if complete:
+        own["properties"] = {"function": functions[None]}
+    absent = {"properties": {"semantics": {"type": "null"}}}
+    chosen.append({"if": absent, "then": own})
+    for semantics in registry.semantics():
+        named = {"properties": {"semantics": {"const": semantics}}, "required": ["semantics"]}
+        then = {"properties": {"function": functions[semantics]}, "allOf": _conditions(semantics, complete)}
+        chosen.append({"if": named, "then": then})
+    return chosen
+
+
+def _conditions(semantics: str | None, complete: bool) -> list[dict[str, Any]]:
     """What each function allows: its formulations, and targets or none (asked for where the case is `complete`)."""
     conditions = []
-    for name in registry.names():
-        function = registry.get(name)
+    for name in registry.names(semantics):
+        function = registry.get(name if semantics is None else f"{semantics}.{name}")
         named = {
             "anyOf": [
                 {"const": name},
                 {"type": "object", "properties": {"name": {"const": name}}, "required": ["name"]},
             ]
         }
-        applicable = {"enum": [*function.formulations, *own_to_backends(name)]}
+        formulations = [*function.formulations, *own_to_backends(function.name)]
+        if semantics is None and not complete:
+            others = [f"{other}.{name}" for other in registry.semantics() if name in registry.names(other)]
+            formulations += [each for other in others for each in own_to_backends(other)]
+        applicable = {"enum": list(dict.fromkeys(formulations))}
         allowed: Any = {"anyOf": [applicable, {"type": "array", "items": applicable}]}
         then: dict[str, Any] = {"properties": {"formulations": allowed if function.formulations else False}}
         if not function.takes_targets:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from functools import reduce
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -259,9 +260,14 @@ def _fields(model: type[BaseModel], path: Path) -> list[str]:
             models = below
         else:
             tag = part.strip("<>")
-            narrowed = [each for each in models if tag in (each.__name__, *each.model_fields)]
+            narrowed = [each for each in models if tag in (_plain_name(each), *each.model_fields)]
             models = narrowed or models
     return list(dict.fromkeys(name for each in models for name in each.model_fields if name != "name" or not path))
+
+
+def _plain_name(model: type[BaseModel]) -> str:
+    """The name of a function's model, without that of the framework."""
+    return reduce(lambda name, semantics: name.removeprefix(f"{semantics}_"), registry.semantics(), model.__name__)
 
 
 def _models(annotation: object) -> list[type[BaseModel]]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from gradaudit.measurement.audited import Audited
     from gradaudit.records.measurement import NamedFault
+    from gradaudit.records.profile import Profile
     from gradaudit.reference.ladder import ToleranceRow
 
 
@@ -27,3 +28,10 @@ def diagnose(
     from gradaudit.measurement.diagnosis.conclusion import concluded
 
     return concluded([entry for entry in audited if entry.inputs.dtype == dtype], rows)
+
+
+def slips_of_softmax_output(audited: Sequence[Audited], profile: Profile) -> tuple[NamedFault, ...]:
+    """The same of MXNet's SoftmaxOutput, whose gradient is none of its output."""
+    from gradaudit.measurement.diagnosis.softmax_output import named
+
+    return named(audited, profile)
