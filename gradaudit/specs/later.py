@@ -9,7 +9,6 @@ from gradaudit.specs.wording import shown
 
 NOT_YET = "this version does not audit"
 
-BACKENDS = ("jax",)
 DEVICES = ("gpu", "rocm", "tpu", "xpu", "xla")
 
 
@@ -26,20 +25,12 @@ def _not_yet(key: str, node: Node) -> Iterator[Problem]:
     value = plain(node)
     if key == "device" and isinstance(value, str) and value.split(":")[0] in DEVICES:
         yield problem_at(node, f"device: {NOT_YET} on {shown(value)} yet; there are cpu, cuda and mps")
-    elif key == "backends":
-        yield from _backends(node)
     elif (
         key in ("logits", "targets") and isinstance(value, dict) and ".safetensors" in str(value.get("file")).lower()
     ):
         yield problem_at(
             _child(node, "file"), f"{key}: this version does not read .safetensors yet; save the array as .npy"
         )
-
-
-def _backends(node: Node) -> Iterator[Problem]:
-    for item in node.value if isinstance(node.value, list) else [node]:
-        if isinstance(item.value, str) and item.value in BACKENDS:
-            yield problem_at(item, f"backends: {NOT_YET} {item.value} yet; remove it")
 
 
 def _child(node: Node, key: str) -> Node:

@@ -10,8 +10,8 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Set, Tuple
 Array = Any
 Model = Any
 
-FLOAT, DOUBLE, COMPLEX = 1, 11, 15
-FLOATS = (FLOAT, 10, DOUBLE, 16)
+FLOAT, FLOAT16, DOUBLE, COMPLEX = 1, 10, 11, 15
+FLOATS = (FLOAT, FLOAT16, DOUBLE, 16)
 """ONNX's numbers of the element types that a loss computes in."""
 
 ADJOINT_OPSET = 18
@@ -190,12 +190,38 @@ def adjoint(part: Model, logits: str) -> Adjoint:
             refused.append("%s: %s" % (type(error).__name__, error))
         else:
             _divide(made.graph)
+            _scatter_in_float32(made.graph, {name for node in model.graph.node for name in node.output})
             name = "onnx-ad %s" % onnx_ad.__version__
             return Adjoint(made, made.graph.input[-1].name, made.graph.output[-1].name, name)
     raise NotDifferentiableError(
         "onnx-ad %s cannot differentiate it: %s; export the file with its gradient as an output"
         % (onnx_ad.__version__, refused[0][:400])
     )
+
+
+def _scatter_in_float32(graph: Any, known: Set[str]) -> None:
+    """Adding at places has no float16 kernel: the sums of a float16 gradient graph are added in float32."""
+    from onnx import helper
+
+    if not any(each.type.tensor_type.elem_type == FLOAT16 for each in graph.input):
+        return
+    nodes: List[Any] = []
+    for node in graph.node:
+        own = node.output[0]
+        if own in known or not any(each.name == "reduction" and each.s == b"add" for each in node.attribute):
+            nodes.append(node)
+            continue
+        data, updates = node.input[0], node.input[2]
+        nodes += [
+            helper.make_node("Cast", [data], [own + "_data"], to=FLOAT),
+            helper.make_node("Cast", [updates], [own + "_updates"], to=FLOAT),
+            node,
+            helper.make_node("Cast", [own + "_wide"], [own], to=FLOAT16),
+        ]
+        node.input[0], node.input[2], node.output[0] = own + "_data", own + "_updates", own + "_wide"
+    copies = [type(node).FromString(node.SerializeToString()) for node in nodes]
+    del graph.node[:]
+    graph.node.extend(copies)
 
 
 def _divide(graph: Any) -> None:

@@ -135,7 +135,7 @@ def ready(request: Request, fed: dict[str, Array], dtype: Optional[str] = None) 
     dtype = None if dtype == request["dtype"] else dtype
     asked = request["subject"]
     shapes = {role: [list(array.shape), array.dtype.name] for role, array in fed.items()}
-    key = json.dumps([asked["target"], asked["folders"], asked.get("graph"), request["output_shape"], shapes, dtype])
+    key = json.dumps([_stamp(asked), asked.get("graph"), request["output_shape"], shapes, dtype])
     if key not in _programs:
         _programs[key] = _marked(asked["target"], lambda: _made(request, fed, dtype))
     return _programs[key]
@@ -180,17 +180,32 @@ def derivative(part: Any, logits: str) -> Any:
         ) from None
 
 
-def _read(asked: dict[str, Any]) -> Any:
-    """The file that the subject names, looked for beside the spec, then in the working directory."""
+def _path(asked: dict[str, Any]) -> str:
+    """The path that the subject names, looked for beside the spec, then in the working directory."""
     candidates = [os.path.abspath(os.path.join(folder, asked["target"])) for folder in asked["folders"]]
     path = next((each for each in candidates if os.path.lexists(each)), None)
     if path is None:
         searched = " and ".join(dict.fromkeys(os.path.dirname(each) for each in candidates))
         raise user_code.NoSuchSubjectError("there is no file %s in %s" % (os.path.basename(candidates[0]), searched))
+    return path
+
+
+def _stamp(asked: dict[str, Any]) -> Any:
+    """What tells a file from the one of that name that was there before; where it is, if nothing more is known."""
+    path = _path(asked)
+    try:
+        status = os.stat(path)
+    except OSError:
+        return [path]
+    return [path, status.st_mtime_ns, status.st_size, status.st_ino]
+
+
+def _read(asked: dict[str, Any]) -> Any:
+    """The file that the subject names, read once."""
     external = bool((asked.get("graph") or {}).get("external_data"))
-    key = "%s %s" % (path, external)
+    key = json.dumps([_stamp(asked), external])
     if key not in _files:
-        _files[key] = _sibling("onnx_files").read(path, external)
+        _files[key] = _sibling("onnx_files").read(_path(asked), external)
     return _files[key]
 
 
