@@ -35,7 +35,7 @@ class Pool:
         self._folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="gradaudit-")))
         self._processes: dict[str, BackendProcess] = {}
         self._queues: dict[str, ThreadPoolExecutor] = {}
-        self._hung: dict[tuple[str, str], EvaluationFailure] = {}
+        self._hung: dict[tuple[str, str, str], EvaluationFailure] = {}
 
     def __enter__(self) -> Pool:
         return self
@@ -109,7 +109,7 @@ class Pool:
         return queue.submit(self._evaluate_subject, process, key, inputs, subject, experiments)
 
     def draw(self, distribution: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
-        """Numbers drawn by torch, which lives in a worker like every framework: the one without a chosen interpreter."""
+        """Numbers drawn by torch, which lives in a worker like every framework; by the one that no case has chosen."""
         return self.process("torch").draw(distribution, shape, seed)
 
     def states(self, names: Iterable[str], subjects: Iterable[Subject] = ()) -> tuple[BackendState, ...]:
@@ -134,13 +134,15 @@ class Pool:
     ) -> Evaluation | EvaluationFailure:
         from gradaudit.records.evaluation import EvaluationFailure
 
-        hung = self._hung.get((subject.base_directory, subject.name))
+        # Names are told apart within a case alone.
+        identity = (subject.base_directory, subject.target, subject.name)
+        hung = self._hung.get(identity)
         if hung is not None:
             return EvaluationFailure(key, hung.kind, f"not asked again: {hung.message}")
         with self._jobs or nullcontext():
             result = process.evaluate(key, inputs, subject, experiments=experiments)
         if isinstance(result, EvaluationFailure) and result.kind == "timed_out":
-            self._hung[subject.base_directory, subject.name] = result
+            self._hung[identity] = result
         return result
 
 

@@ -154,7 +154,7 @@ class BackendProcess:
 
     def _make_way(self, subject: Subject) -> None:
         """End a worker whose process another subject has changed, or that finds modules in another folder."""
-        owner = (subject.base_directory, subject.name)
+        owner = (subject.base_directory, subject.target)
         if self._owner is not None and self._owner != owner:
             elsewhere = self._owner[0] != subject.base_directory
             if (self._tainted or elsewhere) and self._channel is not None:

@@ -7,6 +7,7 @@ import pytest
 from gradaudit import pipeline
 from gradaudit.records.report import CaseReport
 from gradaudit.rules import registry
+from gradaudit.rules.explanation import CODE_FILE
 from gradaudit.rules.interface import Rule
 from gradaudit.specs import loading
 
@@ -30,13 +31,16 @@ Reports = dict[tuple[str, str], CaseReport]
 
 @pytest.fixture(scope="module")
 def reports(tmp_path_factory: pytest.TempPathFactory) -> Reports:
-    """Every example in a folder of its own, with its losses.py beside it."""
-    cases = []
-    for rule, kind, spec, code in EXAMPLES:
-        folder = tmp_path_factory.mktemp(f"{rule.code}-{kind}")
+    """Every example in one folder, its losses.py under a name of its own: a worker serves one folder, and starting
+    one for each example takes longer than the examples do."""
+    cases, folder = [], tmp_path_factory.mktemp("examples")
+    for rule, kind, text, code in EXAMPLES:
+        name, spec = f"{rule.code}-{kind}", text
         if code is not None:
-            (folder / "losses.py").write_text(textwrap.dedent(code), encoding="utf-8")
-        path = folder / "example.yaml"
+            assert f"{CODE_FILE}:" in text
+            spec = text.replace(f"{CODE_FILE}:", f"{name}.py:")
+            (folder / f"{name}.py").write_text(textwrap.dedent(code), encoding="utf-8")
+        path = folder / f"{name}.yaml"
         cases += loading.load_text(textwrap.dedent(spec), str(path), str(folder), known_codes=registry.codes)
     assert len(cases) == len(EXAMPLES), "an example is one case"
     report = pipeline.audit(tuple(cases), pipeline.Settings())

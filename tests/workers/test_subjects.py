@@ -137,6 +137,33 @@ def test_what_one_subject_changed_is_not_there_for_the_next(pool: Pool, folders:
     assert (result.gradient == 0.0).all()
 
 
+def test_two_files_may_use_one_name_for_what_changes_the_process_and_what_does_not(
+    pool: Pool, folders: tuple[Path, Path]
+) -> None:
+    folder = folders[0]
+    (folder / "others.py").write_text(
+        LOSS.replace("def asks", "def patches", 1).replace("def patches", "def loss", 1)
+    )
+    first = Subject("patches", "numpy", "losses.py:patches", base_directory=str(folder))
+    assert ask(pool, first).notes["process"] == ["replaces numpy.exp"]
+    result = ask(pool, replace(first, target="others.py:patches"))
+    assert result.notes["process"] == []
+    assert result.gradient is not None
+    assert (result.gradient == 0.0).all()
+
+
+def test_who_has_hung_is_told_from_another_file_s_function_of_that_name(folders: tuple[Path, Path]) -> None:
+    folder = folders[0]
+    (folder / "endless.py").write_text("def loss(logits, upstream):\n    while True:\n        pass\n")
+    with Pool(workers.WorkerSettings(timeout=1.0)) as pool:
+        hung = replace(subject(folder), target="endless.py:loss")
+        key = EvaluationKey("loss", "numpy", hung.formulation, "float32", 1.0)
+        result = pool.submit(key, INPUTS, hung).result()
+        assert isinstance(result, EvaluationFailure)
+        assert result.kind == "timed_out"
+        assert (ask(pool, subject(folder)).output == 2).all()
+
+
 def test_places_are_told_from_where_the_audit_was_started(pool: Pool, folders: tuple[Path, Path]) -> None:
     before = ask(pool, subject(folders[0])).notes["defined"]
     moved = ask(pool, subject(folders[0], "moves")).notes
