@@ -28,8 +28,8 @@ and log are the C library's. Results pass between operators in the dtype.
                          R(R(p - onehot) factor), whatever the probability at the label is
 
 float32 over the last axis is oneDNN's: w = exp t within 4 ULP (its ln 2 has one word: up to 125 (R(ln 2) - ln 2),
-which is 4 u, beside 2 u of the polynomial), p = R(w R(1 / s)), and what lies below 2^-125.5 becomes 0: the exponent is
-rounded to the nearest integer before the power of 2 is formed.
+which is 4 u, beside 2 u of the polynomial), p = R(w R(1 / s)), and what lies below 2^-125.5 becomes 0: the exponent
+is rounded to the nearest integer before the power of 2 is formed.
 
 What falls short of this is MXNet's own and for the audit to say: oneDNN's logarithm is wrong by 24 to 60 u, so that
 float32 log_softmax over the last axis, and all cross entropy by it, has lost a good part of its digits (log_softmax

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from gradaudit import __version__
-from gradaudit.cli.backends import backends
+from gradaudit.cli import backends
 from gradaudit.cli.check import check
 from gradaudit.cli.explain import explain
 from gradaudit.cli.render import render
@@ -42,8 +42,9 @@ app = typer.Typer(
     "could not be audited; 130 interrupted.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (check, render, explain, rules, backends, validate, schema):
+for command in (check, render, explain, rules, validate, schema):
     app.command()(command)
+app.add_typer(backends.app, name="backends")
 
 
 def _show_version(wanted: bool) -> None:

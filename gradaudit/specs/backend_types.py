@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, ValidatorFunctionWrapHandler, WithJsonSche
 from gradaudit.records import backend_name
 
 
-def annotations(backends: tuple[str, ...]) -> tuple[Any, ...]:
+def of_backends(backends: tuple[str, ...]) -> tuple[Any, ...]:
     """What annotates a backend in the models: a registered name, alone or before the @ of an interpreter."""
     if not backends:
         return (Never, None)

@@ -1,6 +1,8 @@
 """explain, rules, backends, validate, schema, --version, and help."""
 
 import json
+import sys
+from pathlib import Path
 
 import jsonschema
 import pytest
@@ -113,12 +115,14 @@ def states(monkeypatch):
     return found
 
 
-def test_backends_says_what_is_there_and_how_to_get_what_is_not(cli, states):
+def test_backends_says_what_is_there_and_how_to_get_what_is_not(cli, states, monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/here/python")
     outcome = cli("backends")
     assert outcome.status == 0
     assert outcome.out == (
         "numpy  2.4.6\n"
         "       Python 3.11.9, 1 thread, keeps subnormal numbers\n"
+        "       runs in /here/python\n"
         "mxnet  missing: no module named\\n::error::mxnet\n"
         "       to get it: install it into Python 3.8\n"
     )
@@ -130,6 +134,56 @@ def test_backends_as_json(cli, states):
         ("numpy", True, {"numpy": "2.4.6"}),
         ("mxnet", False, {}),
     ]
+
+
+def test_backends_says_which_python_has_one(cli, monkeypatch):
+    details = (("interpreter", str(Path.home() / "mx" / "python")),)
+    found = BackendState("mxnet", True, "1.9.1", "3.8.1", (("mxnet", "1.9.1"),), 1, False, details=details)
+    monkeypatch.setattr(pipeline, "backend_states", lambda _settings: (found,))
+    assert cli("backends").out.endswith("       runs in ~/mx/python\n")
+    (document,) = json.loads(cli("backends", "--output-format", "json").out)
+    assert (document["interpreter"], document["details"]) == (details[0][1], {})
+
+
+def test_installing_says_what_is_installed_and_where(cli, monkeypatch, tmp_path):
+    from gradaudit.workers import installation
+
+    def installed(backend, say, *, again):
+        say(f"{backend.name}: making an environment")
+        state = BackendState(backend.name, True, "1.9.1", "3.8.1")
+        return installation.Installed(tmp_path / "mxnet", state, already=not again)
+
+    monkeypatch.setattr(installation, "install", installed)
+    monkeypatch.delenv("GRADAUDIT_PYTHON_MXNET", raising=False)
+    outcome = cli("backends", "install", "mxnet")
+    assert outcome.out == f"mxnet 1.9.1 is installed already (Python 3.8.1): {tmp_path}/mxnet\n"
+    assert (outcome.status, outcome.err) == (0, "mxnet: making an environment\n")
+    monkeypatch.setenv("GRADAUDIT_PYTHON_MXNET", "/my/python")
+    outcome = cli("backends", "install", "--again", "mxnet")
+    assert outcome.out == f"mxnet 1.9.1 is installed (Python 3.8.1): {tmp_path}/mxnet\n"
+    assert outcome.err.endswith("GRADAUDIT_PYTHON_MXNET is set and goes before it\n")
+    assert cli("backends", "install", "-q", "mxnet").err == ""
+
+
+@pytest.mark.parametrize("command", ["install", "remove"])
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("mxnt", "error: no backend is called 'mxnt'; there are "),
+        ("torch@/usr/bin/python3", "error: 'torch@/usr/bin/python3' names an interpreter of your own; give the "),
+    ],
+)
+def test_only_backends_are_installed_and_removed(cli, command, name, said):
+    outcome = cli("backends", command, name)
+    assert outcome.status == 2
+    assert outcome.err.startswith(said)
+
+
+def test_removing_what_is_not_there_says_where_it_was_looked_for(cli, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    outcome = cli("backends", "remove", "mxnet")
+    assert outcome.status == 0
+    assert outcome.out == f"there is no environment of mxnet: nothing in {tmp_path}/gradaudit/environments/mxnet\n"
 
 
 def test_validate_reads_every_path(cli, tmp_path):
