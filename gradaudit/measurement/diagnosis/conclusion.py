@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from gradaudit.measurement.audited import Audited
 from gradaudit.measurement.diagnosis import naming, partial, ranges
+from gradaudit.measurement.diagnosis.budget import Budget
 from gradaudit.measurement.diagnosis.fitted import fitted
 from gradaudit.measurement.diagnosis.readings import Evidence
 from gradaudit.measurement.diagnosis.search import (
@@ -42,11 +43,12 @@ def concluded(audited: Sequence[Audited], rows: Sequence[ToleranceRow]) -> tuple
     row = _row(rows)
     tiers = _tiers(open_to_models)
     loosest = _loosest(rows)
+    budget = Budget()
     for explain, undetached, loose in STEPS:
         if loose and loosest is None:
             continue
         for tier in tiers:
-            evidence = Evidence(tier, row, undetached=undetached, loosest=loosest if loose else None)
+            evidence = Evidence(tier, row, undetached=undetached, loosest=loosest if loose else None, budget=budget)
             found = explain(evidence)
             if found:
                 left = [
@@ -62,7 +64,7 @@ def concluded(audited: Sequence[Audited], rows: Sequence[ToleranceRow]) -> tuple
     if any(view.finite and view.moderate for view in numeric):
         # Numbers that no range is left for are wrong too: whatever does that may have led the others astray.
         beyond_range = ()
-    return (*misshapen, *beyond_range, *partial.undiagnosed(numeric, Evidence(open_to_models, row)))
+    return (*misshapen, *beyond_range, *partial.undiagnosed(numeric, Evidence(open_to_models, row, budget=budget)))
 
 
 def _one_slip(evidence: Evidence) -> list[Explanation]:

@@ -8,8 +8,8 @@ import numpy as np
 
 from gradaudit.measurement.audited import Audited
 from gradaudit.measurement.diagnosis.naming import key_of
-from gradaudit.measurement.diagnosis.prediction import roundings
-from gradaudit.measurement.diagnosis.readings import Evidence, floor
+from gradaudit.measurement.diagnosis.prediction import floor, roundings
+from gradaudit.measurement.diagnosis.readings import Evidence
 from gradaudit.measurement.diagnosis.scales import row_scales
 from gradaudit.measurement.diagnosis.view import View
 from gradaudit.numerics import formats
@@ -88,6 +88,8 @@ def undiagnosed(wrong: Sequence[View], evidence: Evidence) -> tuple[NamedFault, 
     strange = [each for each in wrong if not each.finite]
     if strange:
         parts.append(f"NaN or infinity is returned in {len(strange)} evaluations ({_names(strange)})")
+    if evidence.budget.spent:
+        parts.append(f"the search ended after {evidence.budget.used} evaluations of models, before all were tried")
     return (
         NamedFault(
             "undiagnosed",

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -33,6 +33,16 @@ def patterns(view: View) -> list[Pattern]:
     if view.elementwise:
         return []
     return [*_weights(view), *_partitions(view), *_missing()]
+
+
+def vectors_of(given: Sequence[Pattern], view: View) -> np.ndarray:
+    """What every pattern multiplies the rows of an evaluation by, [patterns, rows]; NaN where one does not exist."""
+    found = np.full((len(given), view.rows), np.nan)
+    for place, pattern in enumerate(given):
+        vector = pattern.vector(view)
+        if vector is not None:
+            found[place] = vector
+    return found
 
 
 def _weights(view: View) -> list[Pattern]:

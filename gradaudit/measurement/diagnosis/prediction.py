@@ -64,6 +64,13 @@ def roundings(view: View) -> float:
     return float(phi(8.0 * a.u_operation + summed + a.u_result))
 
 
+def floor(view: View) -> float:
+    """What underflow may lose of an element: each of some operations its smallest number, times the upstream."""
+    largest = float(np.abs(view.upstream).max(initial=1.0))
+    a = view.m.arithmetic
+    return 8.0 * (a.eta_operation + a.eta_result) * max(1.0, largest)
+
+
 def reference(view: View, row: ToleranceRow) -> Prediction:
     """What is due, from the truth, under one admissible formulation."""
     truth, layout = view.truth, view.truth.layout
@@ -105,3 +112,36 @@ def _scattered(view: View, part: Bounded) -> Bounded:
     mid, rad = np.zeros((len(part.mid), view.classes)), np.zeros((len(part.mid), view.classes))
     mid[:, view.active], rad[:, view.active] = part.mid, part.rad
     return Bounded(mid, rad)
+
+
+def differs(one: Prediction, other: Prediction) -> bool:
+    """Whether two predictions exclude each other in some element."""
+    pairs = ((one.gradient, other.gradient), (one.output, other.output))
+    return any(bool(np.any(np.abs(a.mid - b.mid) > a.rad + b.rad)) for a, b in pairs if a.mid.shape == b.mid.shape)
+
+
+def loosened(found: Prediction, due: Prediction, loose: Prediction) -> Prediction:
+    """A prediction with the digits that a looser formulation of the reference loses, element by element."""
+
+    def wider(a: Bounded, plain: Bounded, wide: Bounded) -> Bounded:
+        if a.rad.shape != plain.rad.shape:
+            return a
+        known = np.where(np.isfinite(plain.rad), plain.rad, 0.0)
+        return Bounded(a.mid, a.rad + np.maximum(wide.rad - known, 0.0))
+
+    output = wider(found.output, due.output, loose.output)
+    return Prediction(output, wider(found.gradient, due.gradient, loose.gradient), found.total)
+
+
+def with_shift(view: View, gradient: Bounded) -> Bounded:
+    """The gradient where a shift by a logit, or by their mean, was not detached.
+
+    The sum of a row's computed gradient, 0 in exact arithmetic, flows back through the shift: an error of
+    sum dg + (h + 1) u sum (|g| + dg), and the rounding of one more addition (docs/numerics.md, "Diagnosis").
+    """
+    a = view.m.arithmetic
+    height = a.height(view.classes) + 1
+    known = np.where(np.isfinite(gradient.rad), gradient.rad, 0.0)
+    size = (np.abs(gradient.mid) + known).sum(axis=1, keepdims=True)
+    back = known.sum(axis=1, keepdims=True) + height * max(a.u_sum, a.u_operation) * size
+    return Bounded(gradient.mid, gradient.rad + back + a.u_operation * (np.abs(gradient.mid) + back))

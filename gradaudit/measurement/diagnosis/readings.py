@@ -7,17 +7,28 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gradaudit.measurement.diagnosis.budget import Budget
 from gradaudit.measurement.diagnosis.constants import ONE, Constant, Search
 from gradaudit.measurement.diagnosis.leaks import Leak, leaks, predict_leak
-from gradaudit.measurement.diagnosis.models.variation import NotApplicableError, Recipe, predict
-from gradaudit.measurement.diagnosis.patterns import Pattern, patterns
-from gradaudit.measurement.diagnosis.prediction import Bounded, Prediction, reference, roundings
+from gradaudit.measurement.diagnosis.models.variation import NotApplicableError, Recipe, key_of_recipe, predict
+from gradaudit.measurement.diagnosis.patterns import Pattern, patterns, vectors_of
+from gradaudit.measurement.diagnosis.prediction import (
+    Bounded,
+    Prediction,
+    differs,
+    floor,
+    loosened,
+    reference,
+    roundings,
+    with_shift,
+)
 from gradaudit.measurement.diagnosis.scales import Scales, row_scales
 from gradaudit.measurement.diagnosis.view import View
 from gradaudit.reference.ladder import ToleranceRow
 
 Interval = tuple[float, float]
 FREE: Interval = (-np.inf, np.inf)
+NOTHING_FITS: Interval = (np.inf, -np.inf)
 
 TELLING_ROWS, TELLING_CLASSES = 5, 8
 """With fewer, many faults look alike; such evaluations are asked last. What is named does not depend on it."""
@@ -56,8 +67,28 @@ class Reading:
 RIGHT = Reading((), None, ONE)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Fit:
+    """How a recipe fits the gradient of one evaluation: factors of the rows, and rows that leak.
+
+    `known`: no element of the prediction is undecided altogether. `asked` elements are wrong, `decided` of them by a
+    prediction beyond its own radius. `beside` tells for each pattern, after one factor for all rows, whether the rows'
+    factors agree beside it.
+    """
+
+    scales: Scales
+    leaking: np.ndarray
+    known: bool
+    asked: int
+    decided: int
+    beside: np.ndarray
+
+
 class Evidence:
-    """The evaluations that a fault has to explain, under one arithmetic, and the predictions made for them."""
+    """The evaluations that a fault has to explain, under one arithmetic, and the predictions made for them.
+
+    What an evaluation says of a recipe is remembered with the evaluation: other sets of evaluations ask for it again.
+    """
 
     def __init__(
         self,
@@ -66,6 +97,7 @@ class Evidence:
         *,
         undetached: bool = False,
         loosest: ToleranceRow | None = None,
+        budget: Budget | None = None,
     ) -> None:
         # What fails goes first, and what tells most at the least cost: enough rows and classes, the small before the
         # large.
@@ -82,15 +114,23 @@ class Evidence:
         self.loosest = loosest
         # Whether a shift of the logits may have been differentiated: its derivative is 0 but for rounding errors.
         self.undetached = undetached
+        self.budget = budget if budget is not None else Budget()
         self.search = Search(self.views)
         self.patterns = patterns(self.views[0]) if self.views else []
+        self._loose = None if loosest is None else (loosest.formulation, loosest.precision)
+        self.losses: list[Reading] | None = None
+        self._table = tuple(pattern.name for pattern in self.patterns)
 
     def predicted(self, view: View, recipe: Recipe) -> Prediction:
         """What a recipe gives; where a slip does not exist for the inputs, the reference."""
         plain = self._plain(view, recipe)
-        if self.loosest is None:
+        loosest = self.loosest
+        if loosest is None:
             return plain
-        return loosened(plain, self._due(view, self.row), self._due(view, self.loosest))
+        key = ("loosened", self._loose, *key_of_recipe(recipe))
+        result = view.remembered(key, lambda: loosened(plain, self._due(view, self.row), self._due(view, loosest)))
+        assert isinstance(result, Prediction)
+        return result
 
     def _due(self, view: View, row: ToleranceRow) -> Prediction:
         result = view.remembered(("due", row.formulation, row.precision), lambda: reference(view, row))
@@ -101,63 +141,97 @@ class Evidence:
         def make() -> Prediction:
             if not recipe:
                 return self._due(view, self.row)
+            self.budget.spend(view.x.size)
             try:
                 return predict(view, recipe)
             except (NotApplicableError, ValueError, IndexError):
                 # A slip that does not fit the shapes of a function does not exist for it.
                 return self._plain(view, ())
 
-        key = ("recipe", *(f"{variation.stage}: {variation.name}" for variation in recipe))
-        result = view.remembered(key, make)
+        result = view.remembered(("recipe", *key_of_recipe(recipe)), make)
         assert isinstance(result, Prediction)
+        return result
+
+    def _vectors(self, view: View) -> np.ndarray:
+        result = view.remembered(("patterns", self._table), lambda: vectors_of(self.patterns, view))
+        assert isinstance(result, np.ndarray)
         return result
 
     # -- gradients -------------------------------------------------------------------------------------------------
 
-    def gradient_scales(self, recipe: Recipe) -> list[tuple[Scales, np.ndarray]] | None:
-        """Factors of the rows of every evaluation, and rows that leak; None where a row has no factor at all."""
-        found = []
+    def _fit(self, view: View, recipe: Recipe) -> Fit | None:
+        """How a recipe fits the gradient of one evaluation; None where a row has no factor at all."""
+        key = ("fit", self._table, self._loose, self.undetached, *key_of_recipe(recipe))
+        result = view.remembered(key, lambda: self._fitted(view, recipe))
+        assert result is None or isinstance(result, Fit)
+        return result
+
+    def _fitted(self, view: View, recipe: Recipe) -> Fit | None:
+        predicted = self.predicted(view, recipe).gradient
+        known = bool(np.isfinite(predicted.rad).all())
+        if self.undetached:
+            predicted = with_shift(view, predicted)
+        absolute, got = floor(view), view.gradient
+        silent = (predicted.mid == 0.0).all(axis=1) & (predicted.rad == 0.0).all(axis=1)
+        leaking = silent & (np.abs(got).max(axis=1, initial=0.0) > absolute)
+        if leaking.any() and (view.elementwise or not np.all(view.ignored[leaking])):
+            return None
+        scales = row_scales(predicted, got, roundings(view), absolute)
+        scales = Scales(np.where(leaking, -np.inf, scales.low), np.where(leaking, np.inf, scales.high))
+        if not scales.possible:
+            return None
+        if (recipe or leaking.any()) and not got[~leaking].any():
+            # What is 0 everywhere is no multiple of something: a factor of 0 explains nothing.
+            if np.any(np.abs(predicted.mid) > predicted.rad):
+                return None
         asked = decided = 0
+        if not view.gradient_right:
+            returned = (np.abs(got) > absolute) & ~leaking[:, None]
+            asked = int(np.count_nonzero(returned))
+            decided = int(np.count_nonzero(returned & (np.abs(predicted.mid) > predicted.rad)))
+        low, high = scales.shared()
+        beside = np.zeros(len(self.patterns), dtype=bool)
+        if self.patterns and len(recipe) < 2:
+            lows, highs = scales.shared_over(self._vectors(view))
+            beside = lows <= highs
+        return Fit(scales, leaking, known, asked, decided, np.concatenate([[low <= high], beside]))
+
+    def gradient_fits(self, recipe: Recipe) -> list[Fit] | None:
+        """How a recipe fits every evaluation; None where it does not, by one factor or beside one pattern."""
+        found: list[Fit] = []
+        asked = decided = 0
+        beside: np.ndarray | None = None
         for view in self.views:
-            predicted = self.predicted(view, recipe).gradient
-            if recipe and view is self.views[0] and not np.isfinite(predicted.rad).all():
+            fit = self._fit(view, recipe)
+            if fit is None:
+                return None
+            if recipe and not found and not fit.known:
                 # What is not known explains nothing where the subject is wrong first.
                 return None
-            if self.undetached:
-                predicted = with_shift(view, predicted)
-            relative, absolute = roundings(view), floor(view)
-            got = view.gradient
-            silent = (predicted.mid == 0.0).all(axis=1) & (predicted.rad == 0.0).all(axis=1)
-            leaking = silent & (np.abs(got).max(axis=1, initial=0.0) > absolute)
-            if leaking.any() and (view.elementwise or not np.all(view.ignored[leaking])):
+            beside = fit.beside if beside is None else beside & fit.beside
+            if not beside.any():
                 return None
-            if not view.gradient_right:
-                returned = (np.abs(got) > absolute) & ~leaking[:, None]
-                asked += int(np.count_nonzero(returned))
-                decided += int(np.count_nonzero(returned & (np.abs(predicted.mid) > predicted.rad)))
-            scales = row_scales(predicted, got, relative, absolute)
-            scales = Scales(np.where(leaking, -np.inf, scales.low), np.where(leaking, np.inf, scales.high))
-            if not scales.possible or (recipe and not self._plausible(view, recipe, predicted, scales)):
-                return None
-            found.append((scales, leaking))
+            asked, decided = asked + fit.asked, decided + fit.decided
+            found.append(fit)
         # A slip that most of what was returned lies within the uncertainty of is no more than a guess.
         return None if recipe and 2 * decided < asked else found
 
     def gradient_readings(self, recipe: Recipe) -> list[Reading]:
         """Every reading of the gradients by `recipe`, the simplest first."""
-        fits = self.gradient_scales(recipe)
+        fits = self.gradient_fits(recipe)
         if fits is None or not self._slips(recipe):
             return []
-        scales = [each for each, _ in fits]
-        readings = self._constants(recipe, None, [each.shared() for each in scales])
+        readings = self._constants(recipe, None, [fit.scales.shared() for fit in fits])
         if not readings or all(reading.constant is None for reading in readings):
-            for pattern in self.patterns if len(recipe) < 2 else []:
-                readings += self._constants(recipe, pattern, self._beside(pattern, scales))
-        if any(leaking.any() for _, leaking in fits):
+            beside = np.all([fit.beside[1:] for fit in fits], axis=0)
+            for pattern, fitting in zip(self.patterns, beside, strict=True):
+                if fitting:
+                    readings += self._constants(recipe, pattern, self._beside(pattern, [fit.scales for fit in fits]))
+        if any(fit.leaking.any() for fit in fits):
             readings = [
                 Reading(r.recipe, r.pattern, r.constant, r.others, r.number, leak, constant)
                 for r in readings
-                for leak, constant in self._leaks([leaking for _, leaking in fits])
+                for leak, constant in self._leaks([fit.leaking for fit in fits])
             ]
         return sorted(readings, key=lambda reading: reading.order)
 
@@ -172,26 +246,11 @@ class Evidence:
                 return False
         return True
 
-    def _plausible(self, view: View, recipe: Recipe, predicted: Bounded, scales: Scales) -> bool:
-        """Whether factors of the rows may mean something: all alike, or by a pattern; and not 0 for all of them."""
-        if not view.gradient.any():
-            return not bool(np.any(np.abs(predicted.mid) > predicted.rad))
-        low, high = scales.shared()
-        if low <= high:
-            return True
-        for pattern in self.patterns if len(recipe) < 2 else []:
-            vector = pattern.vector(view)
-            if vector is not None:
-                low, high = scales.over(vector).shared()
-                if low <= high:
-                    return True
-        return False
-
     def _beside(self, pattern: Pattern, scales: Sequence[Scales]) -> list[Interval]:
         intervals: list[Interval] = []
         for view, each in zip(self.views, scales, strict=True):
             vector = pattern.vector(view)
-            intervals.append((np.inf, -np.inf) if vector is None else each.over(vector).shared())
+            intervals.append(NOTHING_FITS if vector is None else each.over(vector).shared())
             if intervals[-1][0] > intervals[-1][1]:
                 break
         return intervals + [FREE] * (len(self.views) - len(intervals))
@@ -241,21 +300,9 @@ class Evidence:
             if view.loss is None:
                 intervals.append(FREE)
                 continue
-            vector = np.ones(view.rows) if pattern is None else pattern.vector(view)
-            if vector is None:
+            if recipe and position == 0 and not np.isfinite(self.predicted(view, recipe).output.rad).all():
                 return None
-            predicted = self.predicted(view, recipe).output
-            if recipe and position == 0 and not np.isfinite(predicted.rad).all():
-                return None
-            if view.elementwise:
-                rows = view.loss.shape[0]
-                part = Bounded(predicted.mid[:rows], predicted.rad[:rows])
-                interval = row_scales(part, view.loss, roundings(view), floor(view)).shared()
-            else:
-                losses = Bounded(predicted.mid * vector[:, None], predicted.rad * np.abs(vector[:, None]))
-                if leak is not None:
-                    losses = self._leaked(view, position, losses, leak)
-                interval = _loss_interval(view, losses)
+            interval = self._loss_interval(view, position, recipe, pattern, leak)
             if interval[0] > interval[1]:
                 return None
             intervals.append(interval)
@@ -264,6 +311,42 @@ class Evidence:
             if (recipe or pattern is not None) and not alive.any() and not _agree(intervals):
                 return None
         return intervals
+
+    def _loss_interval(
+        self,
+        view: View,
+        position: int,
+        recipe: Recipe,
+        pattern: Pattern | None,
+        leak: tuple[Leak, Constant, Constant] | None,
+    ) -> Interval:
+        """By which factors a recipe explains one loss; an empty interval where none does."""
+        if leak is not None:
+            return self._loss_fit(view, position, recipe, pattern, leak)
+        key = ("loss", self._loose, None if pattern is None else pattern.name, *key_of_recipe(recipe))
+        result = view.remembered(key, lambda: self._loss_fit(view, position, recipe, pattern, None))
+        assert isinstance(result, tuple)
+        return result
+
+    def _loss_fit(
+        self,
+        view: View,
+        position: int,
+        recipe: Recipe,
+        pattern: Pattern | None,
+        leak: tuple[Leak, Constant, Constant] | None,
+    ) -> Interval:
+        assert view.loss is not None
+        vector = np.ones(view.rows) if pattern is None else pattern.vector(view)
+        if vector is None:
+            return NOTHING_FITS
+        predicted = self.predicted(view, recipe).output
+        if view.elementwise:
+            rows = view.loss.shape[0]
+            part = Bounded(predicted.mid[:rows], predicted.rad[:rows])
+            return row_scales(part, view.loss, roundings(view), floor(view)).shared()
+        losses = Bounded(predicted.mid * vector[:, None], predicted.rad * np.abs(vector[:, None]))
+        return loss_interval(view, losses if leak is None else self._leaked(view, position, losses, leak))
 
     def _leaked(self, view: View, position: int, losses: Bounded, leak: tuple[Leak, Constant, Constant]) -> Bounded:
         predicted = predict_leak(view, leak[0])
@@ -302,51 +385,11 @@ class Evidence:
         )
 
 
-def differs(one: Prediction, other: Prediction) -> bool:
-    """Whether two predictions exclude each other in some element."""
-    pairs = ((one.gradient, other.gradient), (one.output, other.output))
-    return any(bool(np.any(np.abs(a.mid - b.mid) > a.rad + b.rad)) for a, b in pairs if a.mid.shape == b.mid.shape)
-
-
-def loosened(found: Prediction, due: Prediction, loose: Prediction) -> Prediction:
-    """A prediction with the digits that a looser formulation of the reference loses, element by element."""
-
-    def wider(a: Bounded, plain: Bounded, wide: Bounded) -> Bounded:
-        if a.rad.shape != plain.rad.shape:
-            return a
-        known = np.where(np.isfinite(plain.rad), plain.rad, 0.0)
-        return Bounded(a.mid, a.rad + np.maximum(wide.rad - known, 0.0))
-
-    output = wider(found.output, due.output, loose.output)
-    return Prediction(output, wider(found.gradient, due.gradient, loose.gradient), found.total)
-
-
-def with_shift(view: View, gradient: Bounded) -> Bounded:
-    """The gradient where a shift by a logit, or by their mean, was not detached.
-
-    The sum of a row's computed gradient, 0 in exact arithmetic, flows back through the shift: an error of
-    sum dg + (h + 1) u sum (|g| + dg), and the rounding of one more addition (docs/numerics.md, "Diagnosis").
-    """
-    a = view.m.arithmetic
-    height = a.height(view.classes) + 1
-    known = np.where(np.isfinite(gradient.rad), gradient.rad, 0.0)
-    size = (np.abs(gradient.mid) + known).sum(axis=1, keepdims=True)
-    back = known.sum(axis=1, keepdims=True) + height * max(a.u_sum, a.u_operation) * size
-    return Bounded(gradient.mid, gradient.rad + back + a.u_operation * (np.abs(gradient.mid) + back))
-
-
 def _agree(intervals: Sequence[Interval]) -> bool:
     return max(low for low, _ in intervals) <= min(high for _, high in intervals)
 
 
-def floor(view: View) -> float:
-    """What underflow may lose of an element: each of some operations its smallest number, times the upstream."""
-    largest = float(np.abs(view.upstream).max(initial=1.0))
-    a = view.m.arithmetic
-    return 8.0 * (a.eta_operation + a.eta_result) * max(1.0, largest)
-
-
-def _loss_interval(view: View, losses: Bounded) -> Interval:
+def loss_interval(view: View, losses: Bounded) -> Interval:
     """Factors by which row losses [rows, 1] explain a returned loss, reduced or not."""
     assert view.loss is not None
     if not view.truth.reduced:

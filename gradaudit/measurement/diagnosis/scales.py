@@ -42,6 +42,23 @@ class Scales:
         high = np.where(vector == 0.0, np.where(fits, np.inf, -np.inf), high)
         return Scales(np.where(self.open, -np.inf, low), np.where(self.open, np.inf, high))
 
+    def shared_over(self, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The intervals of one factor for all rows after each of `vectors` [patterns, rows]; empty for NaN."""
+        kept = ~self.open
+        if not kept.any():
+            return np.full(len(vectors), -np.inf), np.full(len(vectors), np.inf)
+        low, high, vectors = self.low[kept], self.high[kept], vectors[:, kept]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            a, b = low / vectors, high / vectors
+        least, most = np.minimum(a, b), np.maximum(a, b)
+        none = vectors == 0.0
+        if none.any():
+            fits = (low <= 0.0) & (high >= 0.0)
+            least = np.where(none, np.where(fits, -np.inf, np.inf), least)
+            most = np.where(none, np.where(fits, np.inf, -np.inf), most)
+        missing = np.isnan(vectors).any(axis=1)
+        return np.where(missing, np.inf, least.max(axis=1)), np.where(missing, -np.inf, most.min(axis=1))
+
     def only(self, rows: np.ndarray) -> Scales:
         """Some of the rows."""
         return Scales(self.low[rows], self.high[rows])

@@ -131,6 +131,8 @@ def _explanations(
     best = FAR
     explained: list[Explanation] = []
     for recipe in recipes:
+        if evidence.budget.spent:
+            break
         if cost(recipe) > best or (any(slip.rarely for slip in recipe) and not _moves(evidence, recipe)):
             continue
         readings = evidence.gradient_readings(recipe)
@@ -164,11 +166,10 @@ def _loss_of(
     if own is not None:
         same = own.constant is not None and own.constant == gradient.constant and pattern is gradient.pattern
         return [gradient if same and gradient.leak is None else own]
-    candidates = [
-        *(gradient.recipe[:k] + gradient.recipe[k + 1 :] for k in range(len(gradient.recipe))),
-        *_singles(slips),
-    ]
-    return _losses(evidence, candidates, rows)[:2]
+    if evidence.losses is None:
+        # They are the same for every reading of the gradient that has no loss of its own.
+        evidence.losses = _losses(evidence, _singles(slips), rows)[:2]
+    return evidence.losses
 
 
 def _losses(evidence: Evidence, recipes: Iterable[Recipe], rows: Sequence[Pattern]) -> list[Reading]:
@@ -176,6 +177,8 @@ def _losses(evidence: Evidence, recipes: Iterable[Recipe], rows: Sequence[Patter
     found: list[Reading] = []
     best = FAR
     for recipe in recipes:
+        if evidence.budget.spent:
+            break
         if cost(recipe) > best or (recipe and all(slip.backward for slip in recipe)):
             continue
         reading = evidence.loss_reading(recipe, None)

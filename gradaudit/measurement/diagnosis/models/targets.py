@@ -125,9 +125,8 @@ def _mass_of(view: View, labels: np.ndarray, counts: np.ndarray | None = None) -
     factor = 1.0
     if view.reduction == "mean":
         used = float((counted * weight[own]).sum())
-        if used == 0.0:
-            return None
-        factor = view.truth.denominator.value / used
+        # Where no row counts, what is returned as a number is 0.
+        factor = view.truth.denominator.value / used if used else 1.0
     masses = counted.astype(np.float64)[:, None]
     if eps == 0.0:
         return Mass(own, masses * weight[own][:, None], None, factor)

@@ -63,6 +63,11 @@ Recipe = tuple[Variation, ...]
 """Slips of different stages, in the order of STAGES; empty for the reference."""
 
 
+def key_of_recipe(recipe: Recipe) -> tuple[str, ...]:
+    """What a recipe is remembered by."""
+    return tuple(f"{variation.stage}: {variation.name}" for variation in recipe)
+
+
 class NotApplicableError(Exception):
     """A variation does not exist for the inputs of an evaluation."""
 
