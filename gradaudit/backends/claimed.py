@@ -3,7 +3,8 @@
 By default each operation may be rounded to the case's dtype (docs/numerics.md, "Profiles"), sums of classes are kept
 in float32 or wider, and what one kernel hands to the next is stored in the case's dtype. The losses of different rows
 may be added up in the dtype: torch's own reductions of 16-bit types do so. Computing in a wider format is sound and
-always allowed. A claim replaces a default: a narrower one admits what would else be an error, a wider one is held.
+always allowed. JAX flushes subnormal numbers while it computes, and adds cotangents up in the dtype (its backend's
+declaration). A claim replaces a default: a narrower one admits what would else be an error, a wider one is held.
 """
 
 from __future__ import annotations
@@ -32,4 +33,6 @@ def profile_of(subject: Subject, dtype: str) -> Profile:
         height="any",
         probabilities="quotient",
         reduction=claims.get("accumulate", dtype),
+        flushes=subject.backend == "jax" and dtype != "float16",
+        cotangents=dtype if subject.backend == "jax" and sixteen else None,
     )

@@ -81,6 +81,7 @@ BACKEND = Backend(
     packages=("jax", "jaxlib"),
     remedy="pip install jax",
     profile=profile,
+    subjects=STANDALONE / "jax_subjects.py",
     devices=("cpu", "cuda"),
     executions=("eager", "compiled"),
 )

@@ -128,7 +128,7 @@ def subject(text: str) -> object:
         return [value] if isinstance(value, dict) else value
     framework, colon, target = text.strip().partition(":")
     if not colon or not target or framework.endswith(".py"):
-        raise ValueError(f"{_quoted(text)} does not begin with torch:, numpy: or onnx:")
+        raise ValueError(f"{_quoted(text)} does not begin with torch:, numpy:, jax: or onnx:")
     return [{framework: target}]
 
 

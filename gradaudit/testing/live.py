@@ -15,7 +15,7 @@ from gradaudit.records.subject import INPUTS, Subject
 if TYPE_CHECKING:
     from gradaudit.records.location import Location
 
-FRAMEWORKS = ("torch", "numpy")
+FRAMEWORKS = ("torch", "jax", "numpy")
 """Frameworks that a live loss may be written in, the first one where nothing tells."""
 
 CLAIMS = ("compute", "accumulate", "storage", "formulation")

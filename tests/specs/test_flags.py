@@ -243,8 +243,8 @@ def test_files_of_flags_are_relative_to_the_current_folder(tmp_path: object, mon
             "--subject 'losses.py:loss': 'losses.py:loss' does not begin with torch",
         ),
         (
-            {**BASE, "subject": ["jax:losses:loss"]},
-            "--subject 'jax:losses:loss': unknown key 'jax' in subjects; there",
+            {**BASE, "subject": ["mxnet:losses:loss"]},
+            "--subject 'mxnet:losses:loss': unknown key 'mxnet' in subjects; there",
         ),
         ({**BASE, "upstream": "one"}, "--upstream 'one': upstream: 'one' is not known; did you mean 'ones'?"),
         (

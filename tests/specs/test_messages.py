@@ -377,11 +377,23 @@ MESSAGES = [
             f"and axis; expected {one_of(name for name in probes.KNOWN if name not in OF_LOSSES)}"
         ],
     ),
-    # what comes later
+    # ONNX files
     (
-        SOFTMAX + "subjects: [{onnx: loss.onnx}]\n",
-        ["4:13: subjects: this version does not audit ONNX files yet; there are torch: and numpy: functions"],
+        SOFTMAX + "subjects: [{onnx: nowhere.onnx}]\n",
+        [re.compile(r"4:20: subjects: there is no file 'nowhere.onnx'; looked in .*")],
     ),
+    (
+        SOFTMAX + "subjects: [{onnx: nowhere.onnx, factory: true}]\n",
+        [
+            re.compile("4:20: subjects: there is no file .*"),
+            "4:42: subjects: factory says nothing of an ONNX file; remove it",
+        ],
+    ),
+    (
+        SOFTMAX + "subjects: [{torch: math:exp, gradient: g, inputs: {logit: x}}]\n",
+        ["4:52: subjects[0].inputs: unknown key 'logit'; did you mean 'logits'?"],
+    ),
+    # what comes later
     (
         SOFTMAX + "derivatives: 3\ndevice: tpuu\nautocast: int8\nprobes: [standrd]\n",
         [
@@ -392,10 +404,9 @@ MESSAGES = [
         ],
     ),
     (
-        SOFTMAX + "device: xpu\nbackends: [numpy, jax]\n",
+        SOFTMAX + "device: xpu\n",
         [
             "4:9: device: this version does not audit on 'xpu' yet; there are cpu, cuda and mps",
-            "5:19: backends: this version does not audit jax yet; remove it",
         ],
     ),
     (

@@ -97,7 +97,7 @@ REFUSED = [
     {**BASE, "dtypes": "fp32"},
     {**BASE, "dtypes": ["float32", "float32"]},
     {**BASE, "backends": []},
-    {**BASE, "backends": ["jax"]},
+    {**BASE, "backends": ["jaxx"]},
     {**BASE, "formulations": "unfused"},
     {**BASE, "formulations": ["fused", "unfused"]},
     {**BASE, "derivatives": 3},

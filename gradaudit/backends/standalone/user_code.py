@@ -20,7 +20,7 @@ MOST_NAMES = 8
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
-_files: dict[str, Any] = {}
+_files: dict[tuple[str, str], Any] = {}
 _installed: list[str] = []
 _watching: list[bool] = []
 _forks: list[str] = []
@@ -56,10 +56,13 @@ class Place(NamedTuple):
         return "%s:%d in %s" % (where, self.line, self.name) if self.line else "%s in %s" % (where, self.name)
 
 
-def find(target: str, folders: List[str]) -> Any:
-    """The object that `target` names; relative paths and modules are looked for in `folders`, in their order."""
+def find(target: str, folders: List[str], setting: str = "") -> Any:
+    """The object that `target` names; relative paths and modules are looked for in `folders`, in their order.
+
+    A file is imported once for every `setting` of the framework that its constants may depend on.
+    """
     where, _, attribute = target.rpartition(":")
-    module = _from_file(where, folders) if where.endswith(".py") else _by_name(where, folders)
+    module = _from_file(where, folders, setting) if where.endswith(".py") else _by_name(where, folders)
     found = module
     for part in attribute.split("."):
         try:
@@ -202,14 +205,15 @@ def _note_fork() -> None:
     _forks.append(str(theirs[-1]) if theirs else "?")
 
 
-def _from_file(where: str, folders: List[str]) -> Any:
+def _from_file(where: str, folders: List[str], setting: str) -> Any:
     candidates = [os.path.abspath(os.path.join(folder, where)) for folder in folders]
     path = next((candidate for candidate in candidates if os.path.isfile(candidate)), None)
     if path is None:
         searched = " and ".join(dict.fromkeys(os.path.dirname(candidate) for candidate in candidates))
         raise NoSuchSubjectError("there is no file %s in %s" % (os.path.basename(where), searched))
-    if path in _files and sys.modules.get(_files[path].__name__) is _files[path]:
-        return _files[path]
+    known = _files.get((path, setting))
+    if known is not None and sys.modules.get(known.__name__) is known:
+        return known
     _search(os.path.dirname(path), *folders)
     name = "gradaudit_subject_%d_%s" % (len(_files), os.path.basename(path)[:-3])
     spec = importlib.util.spec_from_file_location(name, path)
@@ -222,7 +226,7 @@ def _from_file(where: str, folders: List[str]) -> Any:
     except BaseException as error:
         sys.modules.pop(name, None)
         raise _failed_import(where, error) from error
-    _files[path] = module
+    _files[path, setting] = module
     return module
 
 
