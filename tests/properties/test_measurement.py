@@ -13,7 +13,7 @@ from gradaudit.measurement import evaluation
 from gradaudit.numerics import arithmetic
 from gradaudit.numerics.arithmetic import Arithmetic
 from gradaudit.records.profile import Profile
-from tests.properties.running import Law, run
+from tests.properties.running import MANY, Law, run
 from tests.properties.sound_cases import accusations, loosest_tolerance, sound_cases
 from tests.reference.subjects import BACKENDS, evaluated
 
@@ -36,13 +36,13 @@ def test_numpy_is_never_accused() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_no_backend_is_ever_accused(backend: str) -> None:
-    run(never_accused(backend), 1500)
+    run(never_accused(backend), MANY)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_no_backend_is_accused_of_large_arrays(backend: str) -> None:
-    run(never_accused(backend, large=True), 100)
+    run(never_accused(backend, large=True), 60)
 
 
 # ------------------------------------------------------------------------------------ the same audits can accuse
@@ -94,7 +94,7 @@ def test_one_wrong_element_is_always_found(lie: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("lie", LIES)
 def test_one_wrong_element_is_always_found_in_many_cases(lie: str) -> None:
-    run(accused_of(lie), 500)
+    run(accused_of(lie), MANY // 3)
 
 
 def test_a_lie_that_is_granted_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from gradaudit.reference import block, ladder, truth
 from gradaudit.reference.layout import Layout
 from gradaudit.reference.lift import Denominator, Lift, Parameters
 from tests.properties import laws_of_truth as laws
-from tests.properties.running import Law, run
+from tests.properties.running import MANY, Law, run
 
 each_law = pytest.mark.parametrize(
     "law",
@@ -32,7 +32,7 @@ def test_truth_obeys(law: Law) -> None:
 @pytest.mark.slow
 @each_law
 def test_truth_obeys_on_many_examples(law: Law) -> None:
-    run(law, 800)
+    run(law, MANY * 2 // 3)
 
 
 # --------------------------------------------------------------------------------------------------- wrong truths
