@@ -48,9 +48,9 @@ test-all: $(installed_dev)
 test-frameworks: $(installed_frameworks)
 	$(bin)/python -m pytest -n $(JOBS) --dist loadfile -m frameworks $(PYTEST_ARGS) tests/frameworks
 
-## make check-frameworks  audit the four questions through every framework, side by side
+## make check-frameworks  audit framework_configs/ through every framework, side by side
 check-frameworks: $(installed_frameworks)
-	$(bin)/gradaudit check sample_configs/frameworks/
+	$(bin)/gradaudit check framework_configs/
 
 ## make lint       ruff (rules and format) and mypy --strict
 lint: $(installed_dev)

@@ -7,7 +7,7 @@ Case -> Plan -> Evaluation | EvaluationFailure --+
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from gradaudit import __version__
 from gradaudit.records.case import FORMULA, SELF, Case
 from gradaudit.records.evaluation import BackendState, Evaluation, EvaluationFailure, EvaluationKey
 from gradaudit.records.report import CaseReport, Environment, Report
+from gradaudit.records.subject import CUSTOM
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from gradaudit.measurement.audited import Audited
     from gradaudit.records.inputs import Inputs
     from gradaudit.records.measurement import InputFacts, Measurement
+    from gradaudit.records.semantics import SemanticTable
     from gradaudit.records.subject import Subject
     from gradaudit.reference.truth import Truth
     from gradaudit.specs.plan import Plan, PlannedInputs
@@ -132,6 +134,42 @@ def backend_states(settings: Settings) -> tuple[BackendState, ...]:
     with worker_pool(settings) as pool:
         pool.warm(registry.names())
         return pool.states(registry.names())
+
+
+def semantic_table(settings: Settings, names: Sequence[str] = ()) -> SemanticTable:
+    """What the frameworks' own losses answer where the mathematics leaves something open, or where they differ.
+
+    `names` are the backends that are asked, by default all that have losses of their own.
+    """
+    from gradaudit.backends.interface import STANDALONE
+    from gradaudit.measurement.answers import answer
+    from gradaudit.records.evaluation import EvaluationKey
+    from gradaudit.records.semantics import AnsweredQuestion, SemanticTable
+    from gradaudit.specs import semantic_questions
+
+    backends = [name for name in semantic_questions.backends() if not names or name in names]
+    answered = []
+    with worker_pool(settings) as pool:
+        promised = []
+        for question in semantic_questions.QUESTIONS:
+            for ask in question.asks:
+                if ask.backend not in backends:
+                    continue
+                subject = semantic_questions.subject(ask, str(STANDALONE))
+                key = EvaluationKey(ask.call, ask.backend, "fused" if subject is None else CUSTOM, "float32", 1.0)
+                promised.append((question, ask, pool.submit(key, semantic_questions.inputs(question, ask), subject)))
+        for question in semantic_questions.QUESTIONS:
+            answers = [
+                answer(ask.call, ask.backend, each.result()) for asked, ask, each in promised if asked is question
+            ]
+            if not answers:
+                continue
+            answered.append(AnsweredQuestion(question.name, question.inputs, question.mathematics, tuple(answers)))
+        operators = [name for name in backends if name not in semantic_questions.CALLS]
+        states = pool.states(operators) + tuple(
+            pool.subject_process(name).state() for name in backends if name in semantic_questions.CALLS
+        )
+    return SemanticTable(tuple(answered), states)
 
 
 @dataclass(slots=True)

@@ -88,6 +88,10 @@ def check(  # noqa: PLR0917 - Typer passes every option by name
     prove: Annotated[
         bool, typer.Option("--prove", help="Plant every kind of fault, and count what this audit catches and names.")
     ] = False,
+    semantics: Annotated[
+        bool,
+        typer.Option("--semantics", help="Print what frameworks answer where the mathematics leaves something open."),
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the plan (evaluations, bytes) and start nothing.")
     ] = False,
@@ -119,6 +123,10 @@ def check(  # noqa: PLR0917 - Typer passes every option by name
 
     from gradaudit import pipeline
 
+    if semantics:
+        from gradaudit.cli.semantics import show
+
+        return show(settings, _texts(given, "backend"), str(chosen.get("output-format", FULL)), quiet=quiet)
     if dry_run:
         write_lines(pipeline.plan(_cases(paths or [], given, project), settings).describe())
         return 0
