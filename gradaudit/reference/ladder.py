@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from gradaudit.numerics import formats
 from gradaudit.records.profile import Profile
-from gradaudit.reference.formulations import fused, given, log_softmax, unfused, unshifted
+from gradaudit.reference.formulations import fused, given, log_softmax, renormalised, unfused, unshifted
 from gradaudit.reference.formulations.formulated import Formulation
 from gradaudit.reference.formulations.program import Program
 
@@ -103,6 +103,8 @@ def _forms(function: str, formulation: str, probabilities: str) -> tuple[_Form, 
         return (strictest,)
     if formulation == "log_softmax":
         return strictest, _Form("log_softmax", log_softmax.programs(function, probabilities))
+    if formulation == "renormalised":
+        return strictest, _Form("renormalised", renormalised.programs(), looser=True)
     if formulation == "unfused":
         return strictest, _Form("unfused", unfused.programs(function, probabilities), looser=True)
     return strictest, _Form(UNSHIFTED, unshifted.programs(function, probabilities), looser=True)

@@ -48,7 +48,7 @@ def _sibling(stem: str) -> Any:
 
 def hello(threads: int) -> dict[str, Any]:
     """Import TensorFlow, pin its threads and run one operation, after which nothing more is set up."""
-    with _quiet():
+    with quiet():
         tf = imported(threads)
         tf.exp(tf.constant([0.0])).numpy()
     return {
@@ -102,7 +102,7 @@ def _deterministic() -> Any:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """What is written to descriptor 2 meanwhile is shown only if it ends in an exception."""
     kept = os.dup(2)
     with tempfile.TemporaryFile() as heard:
