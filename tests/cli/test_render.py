@@ -140,5 +140,5 @@ def test_rendering_imports_no_framework(process, saved, tmp_path):
     outcome = process("render", saved, "--output-format", "sarif", PYTHONPROFILEIMPORTTIME="1")
     assert json.loads(outcome.out)["version"] == "2.1.0"
     imported = {line.rpartition("|")[2].strip() for line in outcome.err.splitlines()}
-    assert "gradaudit.reports.sarif" in imported
+    assert "gradaudit.reports.issues" in imported
     assert not imported & {"torch", "onnxruntime", "onnx", "rich", "yaml", "pydantic", "flint"}

@@ -105,6 +105,11 @@ def test_a_fingerprint_outlives_moved_lines_and_other_numbers(subjects):
     assert results(other)[0]["partialFingerprints"] != prints[0]
 
 
+def test_findings_that_differ_by_their_numbers_alone_stay_apart(friendly_report):
+    report = with_findings(friendly_report, 3, expected=False)
+    assert len(judges.gitlab(gitlab.render(report))) == len(results(report)) == 3
+
+
 def test_every_evaluation_is_a_test_and_every_expectation(friendly_report):
     suites = judges.junit(junit.render(friendly_report))
     assert [(suite.name, suite.tests, suite.failures, suite.errors, suite.skipped) for suite in suites] == [

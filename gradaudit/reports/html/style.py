@@ -15,11 +15,11 @@ CSS = """
   }
 }
 * { box-sizing: border-box; }
-body { margin: 0; background: var(--page); color: var(--text); font: 1rem/1.5 system-ui, sans-serif; }
+body { margin: 0; background: var(--page); color: var(--text); font: 1rem/1.5 system-ui, sans-serif;
+  overflow-wrap: anywhere; }
 header, main, footer { max-width: 75rem; margin: 0 auto; padding: 1rem; }
 h1 { font-size: 1.6rem; } h2 { font-size: 1.3rem; } h3 { font-size: 1.1rem; }
-h1, h2, h3 { line-height: 1.25; overflow-wrap: anywhere; }
-p, li, dd, summary { overflow-wrap: anywhere; }
+h1, h2, h3 { line-height: 1.25; }
 a { color: var(--link); }
 a:focus-visible, summary:focus-visible, .scroll:focus-visible { outline: 3px solid var(--link); outline-offset: 2px; }
 .skip { position: absolute; left: -100rem; }
@@ -27,7 +27,7 @@ a:focus-visible, summary:focus-visible, .scroll:focus-visible { outline: 3px sol
 .banner { border-left: .5rem solid; padding: .5rem 1rem; background: var(--panel); font-weight: 600; }
 .case { border-top: 1px solid var(--line); margin-top: 2rem; padding-top: .5rem; }
 .scroll { overflow-x: auto; max-width: 100%; }
-table { border-collapse: collapse; margin: .5rem 0 1rem; font-size: .9rem; }
+table { border-collapse: collapse; margin: .5rem 0 1rem; font-size: .9rem; overflow-wrap: break-word; }
 caption { text-align: left; color: var(--quiet); padding: .25rem 0; }
 th, td { border-bottom: 1px solid var(--line); padding: .25rem .6rem; text-align: left; vertical-align: top; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
@@ -43,16 +43,17 @@ summary { cursor: pointer; font-weight: 600; }
 .finding > .severity { font-weight: 700; }
 .finding.wrong > .severity { color: var(--wrong); } .finding.doubtful > .severity { color: var(--doubtful); }
 .finding.info > .severity { color: var(--info); }
-dl.named { display: grid; grid-template-columns: max-content 1fr; gap: 0 1rem; margin: .5rem 0; }
+dl.named { display: grid; grid-template-columns: minmax(0, max-content) minmax(0, 1fr); gap: 0 1rem; }
+dl.named { margin: .5rem 0; }
 dl.named dt { color: var(--quiet); } dl.named dd { margin: 0; }
 .charts { display: flex; flex-wrap: wrap; gap: 1.5rem; }
 figure { margin: .5rem 0; max-width: 100%; overflow-x: auto; }
-figcaption { font-size: .875rem; color: var(--quiet); overflow-wrap: anywhere; max-width: 34rem; }
+figcaption { font-size: .875rem; color: var(--quiet); max-width: 34rem; }
 svg { display: block; }
 svg text { fill: var(--text); font: 10px ui-monospace, monospace; }
 .frame { fill: none; stroke: var(--line); } .positive { fill: var(--positive); } .negative { fill: var(--negative); }
 .bar { fill: var(--bar); } .beyond { fill: var(--wrong); } .nonfinite { fill: var(--wrong); }
 .mark { fill: none; stroke: var(--wrong); stroke-width: 2; } .limit { stroke: var(--wrong); stroke-dasharray: 3 2; }
-@media (max-width: 40rem) { dl.named { grid-template-columns: 1fr; } th, td { padding: .25rem .4rem; } }
+@media (max-width: 40rem) { dl.named { grid-template-columns: minmax(0, 1fr); } th, td { padding: .25rem .4rem; } }
 @media print { details { display: block; } .scroll { overflow: visible; } }
 """
