@@ -7,7 +7,7 @@ Case -> Plan -> Evaluation | EvaluationFailure --+
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,6 @@ from gradaudit import __version__
 from gradaudit.records.case import FORMULA, SELF, Case
 from gradaudit.records.evaluation import BackendState, Evaluation, EvaluationFailure, EvaluationKey
 from gradaudit.records.report import CaseReport, Environment, Report
-from gradaudit.records.subject import CUSTOM
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from gradaudit.measurement.audited import Audited
     from gradaudit.records.inputs import Inputs
     from gradaudit.records.measurement import InputFacts, Measurement
-    from gradaudit.records.semantics import SemanticTable
     from gradaudit.records.subject import Subject
     from gradaudit.reference.truth import Truth
     from gradaudit.specs.plan import Plan, PlannedInputs
@@ -99,9 +97,10 @@ def audit(
     except KeyboardInterrupt:
         interrupted = True
     begun = [(case, measured[_identity(case)]) for case in cases if _identity(case) in measured]
-    reports = tuple(_judged(case, known, settings) for case, known in begun)
     # A worker that is still importing is not waited for after an interruption.
     states = () if interrupted else pool.states(planned.backends, planned.subjects)
+    first_used = _first_used(cases, states)
+    reports = tuple(_judged(case, known, settings, first_used.get(_identity(case), ())) for case, known in begun)
     return _report(reports, settings, states, interrupted=interrupted)
 
 
@@ -134,42 +133,6 @@ def backend_states(settings: Settings) -> tuple[BackendState, ...]:
     with worker_pool(settings) as pool:
         pool.warm(registry.names())
         return pool.states(registry.names())
-
-
-def semantic_table(settings: Settings, names: Sequence[str] = ()) -> SemanticTable:
-    """What the frameworks' own losses answer where the mathematics leaves something open, or where they differ.
-
-    `names` are the backends that are asked, by default all that have losses of their own.
-    """
-    from gradaudit.backends.interface import STANDALONE
-    from gradaudit.measurement.answers import answer
-    from gradaudit.records.evaluation import EvaluationKey
-    from gradaudit.records.semantics import AnsweredQuestion, SemanticTable
-    from gradaudit.specs import semantic_questions
-
-    backends = [name for name in semantic_questions.backends() if not names or name in names]
-    answered = []
-    with worker_pool(settings) as pool:
-        promised = []
-        for question in semantic_questions.QUESTIONS:
-            for ask in question.asks:
-                if ask.backend not in backends:
-                    continue
-                subject = semantic_questions.subject(ask, str(STANDALONE))
-                key = EvaluationKey(ask.call, ask.backend, "fused" if subject is None else CUSTOM, "float32", 1.0)
-                promised.append((question, ask, pool.submit(key, semantic_questions.inputs(question, ask), subject)))
-        for question in semantic_questions.QUESTIONS:
-            answers = [
-                answer(ask.call, ask.backend, each.result()) for asked, ask, each in promised if asked is question
-            ]
-            if not answers:
-                continue
-            answered.append(AnsweredQuestion(question.name, question.inputs, question.mathematics, tuple(answers)))
-        operators = [name for name in backends if name not in semantic_questions.CALLS]
-        states = pool.states(operators) + tuple(
-            pool.subject_process(name).state() for name in backends if name in semantic_questions.CALLS
-        )
-    return SemanticTable(tuple(answered), states)
 
 
 @dataclass(slots=True)
@@ -324,11 +287,23 @@ def _identity(case: Case) -> str:
     return f"{case.source} {case.name}"
 
 
-def _judged(case: Case, known: _Measured, settings: Settings) -> CaseReport:
+def _first_used(cases: Sequence[Case], states: Sequence[BackendState]) -> dict[str, tuple[BackendState, ...]]:
+    """The states of backends by the first case that uses each: what an import did is said once."""
+    waiting = {state.name: state for state in states}
+    found = {}
+    for case in cases:
+        used = [case.worker(name) for name in case.backends] + [subject.worker for subject in case.subjects]
+        found[_identity(case)] = tuple(waiting.pop(name) for name in dict.fromkeys(used) if name in waiting)
+    return found
+
+
+def _judged(case: Case, known: _Measured, settings: Settings, states: tuple[BackendState, ...]) -> CaseReport:
     from gradaudit.records.measurement import MeasuredCase
     from gradaudit.rules.judge import judge
 
-    measured = MeasuredCase(case, tuple(known.facts), tuple(known.measurements), tuple(known.failures))
+    measured = MeasuredCase(
+        case, tuple(known.facts), tuple(known.measurements), tuple(known.failures), backends=states
+    )
     if known.audited:
         from gradaudit.measurement.subjects import concluded
 

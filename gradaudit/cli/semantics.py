@@ -20,7 +20,7 @@ def show(settings: Settings, backends: Sequence[str], output_format: str, *, qui
 
     `backends` narrow the table to those frameworks.
     """
-    from gradaudit import pipeline
+    from gradaudit import semantics
     from gradaudit.reports import semantic_table
     from gradaudit.specs import semantic_questions
 
@@ -33,7 +33,7 @@ def show(settings: Settings, backends: Sequence[str], output_format: str, *, qui
             raise FlagError(f"--backend {name!r}: --semantics asks {', '.join(asked)} for their own losses")
     if not quiet:
         say(f"asking {', '.join(named or asked)} for their own losses")
-    table = pipeline.semantic_table(settings, named)
+    table = semantics.semantic_table(settings, named)
     if output_format == "full":
         write(semantic_table.text(table, page_width()))
     else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 
 from gradaudit.records.evaluation import Evaluation, EvaluationFailure
@@ -11,6 +13,8 @@ MISSING = ("missing", "unsupported")
 MOST = 12
 """Elements that are written out."""
 LONGEST = 160
+PLACE = re.compile(r"^\S*(\.onnx|\.py:[0-9]+ in \S+): ")
+"""Where in our own files of calls an exception came from, which tells nobody anything."""
 
 
 def answer(call: str, backend: str, result: Evaluation | EvaluationFailure) -> Answer:
@@ -53,5 +57,5 @@ def _number(value: float) -> str:
 
 
 def _one_line(text: str) -> str:
-    line = " ".join(text.split())
+    line = PLACE.sub("", " ".join(text.split()))
     return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"

@@ -6,7 +6,7 @@ make of them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -20,6 +20,7 @@ from gradaudit.records.subject import Subject
 
 NAN, INF = float("nan"), float("inf")
 IGNORED = -100
+ONNX_RUNTIME = "onnxruntime"
 CALLS = {"torch": "torch_calls.py", "tensorflow": "tensorflow_calls.py", "jax": "jax_calls.py"}
 """The file of each framework's calls, beside the adapters."""
 
@@ -60,6 +61,10 @@ def _keras(words: str = "", **options: Any) -> Ask:
     return Ask(call, "tensorflow", "keras_sparse", options)
 
 
+def _onnx(words: str = "", **options: Any) -> Ask:
+    return Ask(f"onnx SoftmaxCrossEntropyLoss({words})", ONNX_RUNTIME, "SoftmaxCrossEntropyLoss", options)
+
+
 def _mxnet(operator: str, words: str = "", **options: Any) -> Ask:
     return Ask(f"mxnet {operator}({words})", "mxnet", operator, options)
 
@@ -71,9 +76,10 @@ ONE_HOT = Ask("jax -sum(targets * log_softmax), mean", "jax", "one_hot")
 GLUON = _mxnet("SoftmaxCrossEntropyLoss")
 SUMMED = _mxnet("softmax_cross_entropy")
 ROWS = [[1.0, 2.0, 0.5], [0.0, -1.0, 3.0]]
-ON_LABELS = (_torch(), SPARSE, _keras(), TAKEN, ONE_HOT, GLUON, SUMMED)
+ON_LABELS = (_torch(), _onnx(), SPARSE, _keras(), TAKEN, ONE_HOT, GLUON, SUMMED)
 IGNORING = (
     _torch("ignore_index=-100"),
+    _onnx("ignore_index=-100", ignore_index=IGNORED),
     _keras("ignore_class=-100", ignore_class=IGNORED),
     _mxnet(
         "SoftmaxOutput",
@@ -106,6 +112,7 @@ QUESTIONS = (
         [0, 1],
         (
             _torch("ignore_index=1", ignore_index=1),
+            _onnx("ignore_index=1", ignore_index=1),
             _keras("ignore_class=1", ignore_class=1),
             _mxnet(
                 "SoftmaxOutput",
@@ -192,8 +199,19 @@ def backends() -> tuple[str, ...]:
     return tuple(dict.fromkeys(ask.backend for question in QUESTIONS for ask in question.asks))
 
 
-def subject(ask: Ask, folder: str) -> Subject | None:
-    """The call as a subject, its file in `folder`; None where the backend has the operator itself."""
+def as_subjects(backend: str) -> bool:
+    """Whether the backend's calls are subjects, and not operators of its own semantics."""
+    return backend in CALLS or backend == ONNX_RUNTIME
+
+
+def subject(ask: Ask, folder: str, written: Callable[[str, Mapping[str, Any]], str]) -> Subject | None:
+    """The call as a subject, its file in `folder`; None where the backend has the operator itself.
+
+    `written` makes the file of an ONNX operator, of its name and options, and returns its path.
+    """
+    if ask.backend == ONNX_RUNTIME:
+        stem = "_".join([ask.function, *(f"{name}_{value}" for name, value in ask.options.items())])
+        return Subject(ask.call, ask.backend, written(stem, ask.options))
     if ask.backend not in CALLS:
         return None
     return Subject(ask.call, ask.backend, f"{CALLS[ask.backend]}:{ask.function}", ask.options, base_directory=folder)
@@ -204,7 +222,7 @@ def inputs(question: Question, ask: Ask) -> Inputs:
     logits = np.array(question.logits, dtype=np.float32)
     targets = np.array(question.targets)
     targets = targets.astype(np.float32 if targets.dtype.kind == "f" and targets.ndim == logits.ndim else np.int64)
-    if ask.backend in CALLS:
+    if as_subjects(ask.backend):
         call, shape = FunctionCall(SELF, MappingProxyType({"output": "loss", "reduction": "mean"})), ()
     else:
         definition = registry.get(f"{ask.backend}.{ask.function}")

@@ -21,6 +21,7 @@ FLOORS = (
     "rules",
     "reports",
     "pipeline",
+    "semantics",
     "testing",
     "cli",
     "__main__",
@@ -47,6 +48,7 @@ HOMES = {
     "torch": (STANDALONE,),
     "onnx": (STANDALONE,),
     "onnxruntime": (STANDALONE,),
+    "mxnet": (STANDALONE,),
 }
 """Where a dependency may be imported; what is not here is no dependency."""
 

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from gradaudit import pipeline
+from gradaudit import semantics
+from gradaudit.pipeline import Settings
 from gradaudit.measurement.answers import answer
 from gradaudit.records.evaluation import EvaluationFailure, EvaluationKey
 from gradaudit.records.semantics import AnsweredQuestion, SemanticTable
@@ -15,7 +16,7 @@ from gradaudit.specs import semantic_questions
 @pytest.fixture(scope="module")
 def of_torch():
     """Question -> the answer of torch's cross entropy."""
-    table = pipeline.semantic_table(pipeline.Settings(), ["torch"])
+    table = semantics.semantic_table(Settings(), ["torch"])
     return {question.name: question.answers[0] for question in table.questions}
 
 
@@ -44,7 +45,7 @@ def test_every_question_is_put_to_somebody_and_has_a_name_of_its_own():
     names = [question.name for question in semantic_questions.QUESTIONS]
     assert len(set(names)) == len(names)
     assert all(question.asks for question in semantic_questions.QUESTIONS)
-    assert set(semantic_questions.backends()) == {"torch", "tensorflow", "jax", "mxnet"}
+    assert set(semantic_questions.backends()) == {"torch", "onnxruntime", "tensorflow", "jax", "mxnet"}
 
 
 def test_calls_that_answer_alike_share_a_paragraph():
