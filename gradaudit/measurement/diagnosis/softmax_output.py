@@ -131,7 +131,8 @@ def _normalisers(inputs: Inputs) -> list[tuple[float, str]]:
     shape, labels, own = inputs.logits.shape, inputs.targets, inputs.function.parameters
     assert labels is not None
     rows = prod(shape) // shape[inputs.axis[0]]
-    found = {float(rows): "the number of rows", float(shape[0]): "the extent of the batch axis"}
+    found = {float(rows): "the number of rows"}
+    found.setdefault(float(shape[0]), "the extent of the batch axis")
     if labels.dtype.kind == "i":
         valid = float(np.count_nonzero(labels != own["ignore_label"]))
         found.setdefault(valid, "the number of rows that are not ignore_label")
