@@ -7,7 +7,7 @@ Case -> Plan -> Evaluation | EvaluationFailure --+
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
