@@ -1,0 +1,73 @@
+"""framework_configs/: every framework answers in one report, and their faults are found without being expected."""
+
+import re
+
+import pytest
+
+from gradaudit.pipeline import Settings, audit
+from gradaudit.records.report import Report
+from gradaudit.specs.loading import load_text
+from tests.end_to_end.conftest import PROJECT, run
+
+pytestmark = pytest.mark.frameworks
+
+CONFIGS = PROJECT / "framework_configs"
+EVERY = ("numpy", "torch", "onnxruntime", "mxnet", "tensorflow", "jax")
+_EXPECT = re.compile(r"^    expect: .*\n", re.MULTILINE)
+
+
+def unaided(name: str) -> Report:
+    """The report of a file without its expectations."""
+    text = (CONFIGS / name).read_text(encoding="utf-8")
+    stripped, count = _EXPECT.subn("", text)
+    assert count
+    assert "expect:" not in re.sub(r"#.*", "", stripped)
+    return audit(load_text(stripped, name), Settings())
+
+
+def errors(report: Report) -> set[tuple[str, str, str]]:
+    """Case, code, and the subject with its formulation, of every error."""
+    return {
+        (case.case.name, finding.code, f"{finding.subject} {finding.formulation}")
+        for case in report.cases
+        for finding in case.findings
+        if finding.severity == "error"
+    }
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_what_a_file_expects_is_found_and_nothing_else(path):
+    outcome = run("check", str(path), "--output-format", "concise", cwd=PROJECT)
+    assert outcome.status == 0, outcome.out + outcome.err
+
+
+@pytest.fixture(scope="module")
+def four_questions() -> Report:
+    return unaided("four_questions.yaml")
+
+
+def test_the_four_questions_are_answered_by_all_six(four_questions):
+    for case in four_questions.cases:
+        assert not case.failures
+        assert {measurement.key.backend for measurement in case.measurements} == set(EVERY)
+
+
+def test_the_forum_s_numbers_come_from_mxnet_itself(four_questions):
+    (case,) = [each for each in four_questions.cases if each.case.name == "1: each output by itself"]
+    (mxnet,) = [each for each in case.measurements if each.key.backend == "mxnet"]
+    got = mxnet.jacobian.values.got.astype(float).reshape(2, 2)
+    assert got.round(5).tolist() == [[0.11318, -0.11318], [-0.11318, 0.11318]]
+
+
+def test_nobody_is_accused_but_the_unfused_chains_and_mxnet_s_log_softmax(four_questions):
+    unfused = {("4: softmax and log, fused and apart", "BUG461", f"{name} unfused") for name in EVERY}
+    assert errors(four_questions) == unfused | {("2: cross entropy of the same", "DIV304", "mxnet fused")}
+
+
+def test_mxnet_s_faults_are_named_unaided():
+    assert errors(unaided("mxnet.yaml")) == {
+        ("a loss beyond 18.42", "BUG462", "mxnet softmax_cross_entropy"),
+        ("a head gradient of 3", "BUG411", "mxnet softmax_output"),
+        ("a head gradient of 3", "DIV304", "mxnet gluon"),
+        ("log_softmax and its gaps", "DIV304", "mxnet fused"),
+    }
