@@ -103,10 +103,11 @@ class Backend:
     whose versions are of interest, the framework first. `remedy` is the command that installs it. `profile`
     declares its arithmetic, from which tolerances are derived. `subjects` is the adapter that runs the users' own
     functions written in this framework, in a worker apart; None where there is none. `devices` are the kinds it knows
-    of; whether this machine has them is found out when one is asked for. `executions` are the ways in which it runs a
-    function (`gradaudit.records.evaluation.EXECUTIONS`), and `formulations` those that it alone has, by name. `recipes`
-    build an environment for it alone, the preferred one first; without any, one is made of `remedy`. `semantics` are the
-    frameworks whose operators it evaluates as those do, asked for as "mxnet.softmax" (`gradaudit.functions.mxnet`).
+    of; whether this machine has them is found out when one is asked for. `executions` are the ways in which it runs
+    a function (`gradaudit.records.evaluation.EXECUTIONS`), and `formulations` those that it alone has, by name.
+    `recipes` build an environment for it alone, the preferred one first; without any, one is made of `remedy`.
+    `semantics` are the frameworks whose operators it evaluates as those do, asked for as "mxnet.softmax"
+    (`gradaudit.functions.mxnet`).
     """
 
     name: str

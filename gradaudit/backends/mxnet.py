@@ -24,12 +24,13 @@ and log are the C library's. Results pass between operators in the dtype.
       probabilities      t = R(R(q (1 - eps)) + eps / C), R(. w_j), -R(sum R(t l))
       gluon              the same operators in gluon's order; with smoothing the labels are spread as probabilities
       softmax_output, softmax_cross_entropy
-                         p with stored exponentials, R(R(exp t) / s), and the loss from the stored p like unfused;
+                         p with stored exponentials, R(R(exp t) / s), and the loss from the stored p: beyond that of
+                         softmax_output by the infinities of unfused, for softmax_cross_entropy never (see below);
                          R(R(p - onehot) factor), whatever the probability at the label is
 
-float32 over the last axis is oneDNN's: w = exp t within 4 ULP (its ln 2 has one word: up to 125 (R(ln 2) - ln 2),
-which is 4 u, beside 2 u of the polynomial), p = R(w R(1 / s)), and what lies below 2^-125.5 becomes 0: the exponent
-is rounded to the nearest integer before the power of 2 is formed.
+float32 over the last axis, to which gluon's classes are moved, is oneDNN's: w = exp t within 4 ULP (its ln 2 has one
+word: up to 125 (R(ln 2) - ln 2), which is 4 u, beside 2 u of the polynomial), p = R(w R(1 / s)), and what lies below
+2^-125.5 becomes 0: the exponent is rounded to the nearest integer before the power of 2 is formed.
 
 What falls short of this is MXNet's own and for the audit to say: oneDNN's logarithm is wrong by 24 to 60 u, so that
 float32 log_softmax over the last axis, and all cross entropy by it, has lost a good part of its digits (log_softmax
@@ -49,12 +50,19 @@ from gradaudit.records.profile import Profile
 BY_LOG_PROBABILITIES = ("fused", "log_softmax", "gluon")
 """Formulations of cross entropy whose backward takes exp of the stored log-probability."""
 
+BY_PROBABILITIES = ("logsumexp", "SoftmaxOutput", "softmax_cross_entropy")
+"""Functions and operators that never form a log-probability."""
+
 
 def profile(function: str, formulation: str, dtype: str, *, classes_last: bool = True) -> Profile:
     """What this module's docstring says."""
-    by_log = formulation == "log_softmax" if function == "softmax" else formulation in BY_LOG_PROBABILITIES
-    probabilities = "exp_log" if by_log and function != "logsumexp" else "quotient"
-    if dtype == "float32" and classes_last:
+    name = function.rpartition(".")[2]
+    if name in ("softmax", "softmin"):
+        by_log = formulation == "log_softmax"
+    else:
+        by_log = formulation in BY_LOG_PROBABILITIES and name not in BY_PROBABILITIES
+    probabilities = "exp_log" if by_log else "quotient"
+    if dtype == "float32" and (classes_last or formulation in BACKEND.formulations):
         one_dnn = Profile(dtype, dtype, dtype, dtype, 4.0, 1.0, "any", probabilities, flushes=True)
         return replace(one_dnn, flushed_below=sqrt(2.0))
     return Profile(dtype, dtype, dtype, dtype, 1.0, 1.0, "any", probabilities)
@@ -74,7 +82,7 @@ BACKEND = Backend(
     formulations=MappingProxyType(
         {
             "softmax_output": _own("unfused", "SoftmaxOutput, and -log of its probability at the label"),
-            "softmax_cross_entropy": _own("unfused", "nd.softmax_cross_entropy"),
+            "softmax_cross_entropy": _own("fused", "nd.softmax_cross_entropy"),
             "gluon": _own("fused", "gluon.loss.SoftmaxCrossEntropyLoss"),
         }
     ),

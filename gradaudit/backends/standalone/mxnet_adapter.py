@@ -57,7 +57,6 @@ def beside(name: str) -> Any:
 
 def hello(threads: int) -> dict[str, Any]:
     """Import MXNet; its threads are pinned by OMP_NUM_THREADS, before anything is imported."""
-    os.environ.setdefault("MXNET_STORAGE_FALLBACK_LOG_VERBOSE", "0")
     supplied = _supply_gone_names()
     try:
         import mxnet

@@ -17,6 +17,9 @@ CLAMPED = "clamped-probability"
 EPSILONS = (*tuple(float(f"1e-{k}") for k in range(1, 21)), 1e-30, 1e-38, 1e-45, 1e-37, 1e-300)
 
 
+SINGLE = float(np.finfo(np.float32).tiny)
+
+
 def epsilons(dtype: str) -> list[tuple[float, str]]:
     """Numbers that people add to probabilities, with their names."""
     form = formats.get(dtype)
@@ -27,6 +30,9 @@ def epsilons(dtype: str) -> list[tuple[float, str]]:
     ]
     named += [(form.smallest_subnormal, f"{dtype}'s smallest number"), (2.0**-23, "the spacing of float32 at 1")]
     named += [(2.0**-52, "the spacing of float64 at 1")]
+    if dtype == "float64":
+        # A constant that was written as a float32: MXNet's, in a kernel for every dtype.
+        named += [(float(np.float32(value)), f"{value:g} in float32") for value in EPSILONS if value >= SINGLE]
     distinct: dict[float, str] = {}
     for value, text in named:
         if value > 0.0:
@@ -46,6 +52,7 @@ def clamps(value: float, text: str) -> list[Variation]:
     """Every way in which `value` may get between a probability and its logarithm."""
     advice = "use log_softmax: -log p needs neither a clamp nor an epsilon, however small p is"
     level = -math.log(value)
+    named = f"{value:g}" if float(f"{value:g}") == value else text
     capped = f"the loss levels off at {level:.6g} = -log({text})"
 
     def clip(m: M, z: V, t: Targets[V], v: View, high: float | None) -> V:
@@ -54,7 +61,7 @@ def clamps(value: float, text: str) -> list[Variation]:
 
     return [
         loss_slip(
-            f"p >= {value:g}",
+            f"p >= {named}",
             CLAMPED,
             f"probabilities are cut off below {text}: {capped}, and the gradient is 0 beyond",
             advice,
@@ -62,7 +69,7 @@ def clamps(value: float, text: str) -> list[Variation]:
             rarely=True,
         ),
         loss_slip(
-            f"{value:g} <= p <= 1 - {value:g}",
+            f"{named} <= p <= 1 - {named}",
             CLAMPED,
             f"probabilities are cut to [{text}, 1 - {text}]: {capped}, and the gradient is 0 beyond either end",
             advice,
@@ -70,7 +77,7 @@ def clamps(value: float, text: str) -> list[Variation]:
             rarely=True,
         ),
         loss_slip(
-            f"log(p + {value:g})",
+            f"log(p + {named})",
             CLAMPED,
             f"{text} is added to the probabilities inside the logarithm: {capped}, and the gradient is too small by "
             f"p / (p + {text})",
