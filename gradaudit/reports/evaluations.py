@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from gradaudit.records.evaluation import EvaluationFailure
 from gradaudit.records.finding import SEVERITIES
-from gradaudit.records.measurement import Measurement
+from gradaudit.records.measurement import Measurement, SelfConsistency
 from gradaudit.records.report import CaseReport, Report
 
 
@@ -63,7 +63,7 @@ def counts(report: Report) -> Counts:
     findings = [finding for case in report.cases for finding in case.findings]
     return Counts(
         cases=len(report.cases),
-        evaluations=len(statuses) + sum(len(case.self_consistency) for case in report.cases),
+        evaluations=len(statuses) + sum(len(_held_alone(case)) for case in report.cases),
         failures=statuses.count("failed"),
         skipped=statuses.count("skipped"),
         refused=sum(isinstance(item, EvaluationFailure) and item.kind == "refused" for item in items),
@@ -75,3 +75,9 @@ def counts(report: Report) -> Counts:
 
 def _rank(values: Sequence[object], value: object) -> int:
     return values.index(value) if value in values else len(values)
+
+
+def _held_alone(report: CaseReport) -> list[SelfConsistency]:
+    """What was held against its own values and against nothing else."""
+    measured = {each.key for each in report.measurements}
+    return [said for said in report.self_consistency if said.key not in measured]

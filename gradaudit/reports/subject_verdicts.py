@@ -32,7 +32,7 @@ def _said(
         return f"wrong ({', '.join(names)})"
     if not _audited(report, subject, dtype):
         return "not audited"
-    if any(said.key.subject == subject.name for said in report.self_consistency):
+    if not any(True for _ in _measured(report, subject, dtype)):
         return "consistent with its own values"
     wider = [other for other in wrong if wrong[other] and DIGITS.get(other, 0) > DIGITS.get(dtype, 0)]
     if wider:

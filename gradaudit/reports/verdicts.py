@@ -127,7 +127,8 @@ def _unmeasured(report: CaseReport) -> list[Verdict]:
     for said in report.self_consistency:
         key = said.key
         known.add((key.subject, key.dtype))
-        sound = said.verdict in {"agrees", "kink"}
+        # What no difference can tell is told by the exact values, where there are any.
+        sound = said.verdict in {"agrees", "kink"} or (report.case.function.name != SELF and said.verdict != "wrong")
         # What every probe repeats is said of the own inputs alone.
         if key.probe is None or not sound:
             probe = "" if key.probe is None else f", probe {key.probe}"

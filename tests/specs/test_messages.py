@@ -377,22 +377,6 @@ MESSAGES = [
             f"and axis; expected {one_of(name for name in probes.KNOWN if name not in OF_LOSSES)}"
         ],
     ),
-    # ONNX files
-    (
-        SOFTMAX + "subjects: [{onnx: nowhere.onnx}]\n",
-        [re.compile(r"4:20: subjects: there is no file 'nowhere.onnx'; looked in .*")],
-    ),
-    (
-        SOFTMAX + "subjects: [{onnx: nowhere.onnx, factory: true}]\n",
-        [
-            re.compile("4:20: subjects: there is no file .*"),
-            "4:42: subjects: factory says nothing of an ONNX file; remove it",
-        ],
-    ),
-    (
-        SOFTMAX + "subjects: [{torch: math:exp, gradient: g, inputs: {logit: x}}]\n",
-        ["4:52: subjects[0].inputs: unknown key 'logit'; did you mean 'logits'?"],
-    ),
     # what comes later
     (
         SOFTMAX + "derivatives: 3\ndevice: tpuu\nautocast: int8\nprobes: [standrd]\n",

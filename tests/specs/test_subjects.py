@@ -69,6 +69,27 @@ def test_a_subject_in_short_takes_over_what_the_case_says(folder: Path) -> None:
     assert (first.autocast, second.autocast) == ("bfloat16", None)
 
 
+def test_an_onnx_file_with_what_is_what(folder: Path) -> None:
+    (folder / "loss.onnx").write_bytes(b"never read here")
+    text = """
+- onnx: loss.onnx
+  inputs: {logits: x, targets: labels}
+  output: mean
+  gradient: dx
+  external_data: true
+"""
+    (subject,) = subjects(text, folder)
+    assert (subject.name, subject.backend, subject.target) == ("loss.onnx", "onnxruntime", "loss.onnx")
+    assert subject.graph == {
+        "inputs": {"logits": "x", "targets": "labels"},
+        "output": "mean",
+        "gradient": "dx",
+        "external_data": True,
+    }
+    (short,) = subjects(f"- onnx: {folder / 'loss.onnx'}\n  external_data: false\n", folder)
+    assert (short.name, dict(short.graph)) == ("loss.onnx", {})
+
+
 def test_backends_are_none_beside_subjects_unless_they_are_named(folder: Path) -> None:
     text = "subjects: {torch: losses.py:loss}\n"
     assert one_case(ENTROPY + text, str(folder)).backends == ()
@@ -104,7 +125,7 @@ def test_what_is_called_like_a_file_and_is_none_is_told_as_it_is(folder: Path) -
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("- {}\n", "7:3: subjects: names no function; give one of torch: losses.py:loss and numpy: losses.py:loss"),
+        ("- {}\n", "7:3: subjects: names no function; give one of torch: losses.py:loss"),
         ("- {torch: a:b, numpy: c:d}\n", "7:3: subjects: names two functions, by torch or numpy; give one of torch"),
         ("- losses.py:loss\n", "7:3: subjects[0]: 'losses.py:loss' is not a mapping such as {torch: losses.py:loss}"),
         (
@@ -140,6 +161,13 @@ def test_what_is_called_like_a_file_and_is_none_is_told_as_it_is(folder: Path) -
         (
             "- {torch: losses.py:f, name: a}\n- {torch: losses.py:g, name: a}\n",
             "8:3: subjects: two are called 'a'; give",
+        ),
+        ("- onnx: los.onnx\n", "7:9: subjects: there is no file 'los.onnx'; looked in"),
+        ("- onnx: losses.py\n  kwargs: {}\n", "8:11: subjects: kwargs says nothing of an ONNX file; remove it"),
+        ("- torch: losses.py:f\n  output: loss\n", "8:11: subjects: output says nothing of a function; remove it"),
+        (
+            "- onnx: losses.py\n  inputs: {logit: x}\n",
+            "8:19: subjects[0].inputs.logit: 'logit' is not known; did you mean 'logits'?",
         ),
         (
             "- torch: losses.py:f\n- torch: losses.py:f\n",

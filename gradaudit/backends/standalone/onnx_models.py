@@ -116,25 +116,38 @@ def _widen(graph: Any, element: int) -> None:
     for node in graph.node:
         for attribute in node.attribute:
             _widen_attribute(node, attribute, element)
-    if element == DOUBLE:
-        nodes = [each for node in graph.node for each in _with_kernel(node)]
+    if element in (DOUBLE, COMPLEX):
+        nodes = [each for node in graph.node for each in _with_kernel(node, element)]
         del graph.node[:]
         graph.node.extend(nodes)
 
 
-def _with_kernel(node: Any) -> List[Any]:
-    """OneHot has no kernel for float64; numbers of a narrower type lose nothing on the way through float32."""
+def _name(own: str, what: str) -> str:
+    """A name that no exporter gives."""
+    return "gradaudit:%s:%s" % (own, what)
+
+
+def _with_kernel(node: Any, element: int) -> List[Any]:
+    """OneHot has no kernel for float64: numbers of a narrower type lose nothing on the way through float32.
+
+    That of onnx.reference takes its depth as a number only, and files have it as an array of one.
+    """
     from onnx import helper
 
     if node.op_type != "OneHot":
         return [node]
+    if element == COMPLEX:
+        depth = helper.make_node("ReduceMax", [node.input[1]], [_name(node.output[0], "depth")], keepdims=0)
+        copy = type(node).FromString(node.SerializeToString())
+        copy.input[1] = depth.output[0]
+        return [depth, copy]
     values, own = node.input[2], node.output[0]
-    narrow = helper.make_node("OneHot", [*node.input[:2], own + "_values"], [own + "_narrow"])
+    narrow = helper.make_node("OneHot", [*node.input[:2], _name(own, "values")], [_name(own, "narrow")])
     narrow.attribute.extend(node.attribute)
     return [
-        helper.make_node("Cast", [values], [own + "_values"], to=FLOAT),
+        helper.make_node("Cast", [values], [_name(own, "values")], to=FLOAT),
         narrow,
-        helper.make_node("Cast", [own + "_narrow"], [own], to=DOUBLE),
+        helper.make_node("Cast", [_name(own, "narrow")], [own], to=DOUBLE),
     ]
 
 
@@ -213,12 +226,12 @@ def _scatter_in_float32(graph: Any, known: Set[str]) -> None:
             continue
         data, updates = node.input[0], node.input[2]
         nodes += [
-            helper.make_node("Cast", [data], [own + "_data"], to=FLOAT),
-            helper.make_node("Cast", [updates], [own + "_updates"], to=FLOAT),
+            helper.make_node("Cast", [data], [_name(own, "data")], to=FLOAT),
+            helper.make_node("Cast", [updates], [_name(own, "updates")], to=FLOAT),
             node,
-            helper.make_node("Cast", [own + "_wide"], [own], to=FLOAT16),
+            helper.make_node("Cast", [_name(own, "wide")], [own], to=FLOAT16),
         ]
-        node.input[0], node.input[2], node.output[0] = own + "_data", own + "_updates", own + "_wide"
+        node.input[0], node.input[2], node.output[0] = _name(own, "data"), _name(own, "updates"), _name(own, "wide")
     copies = [type(node).FromString(node.SerializeToString()) for node in nodes]
     del graph.node[:]
     graph.node.extend(copies)

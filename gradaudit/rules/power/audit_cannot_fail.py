@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gradaudit.records.case import SELF
 from gradaudit.records.finding import Finding
 from gradaudit.records.measurement import MeasuredCase, Measurement, Quantity, SelfConsistency
 from gradaudit.rules.interface import Rule
@@ -40,7 +41,7 @@ def check(measured: MeasuredCase) -> Iterator[Finding]:
 def _undecided_by_differences(measured: MeasuredCase) -> Iterator[Finding]:
     """Subjects held against their own forward, where no difference could tell the gradient from 0."""
     said: dict[tuple[str, str], list[SelfConsistency]] = {}
-    for each in measured.self_consistency:
+    for each in measured.self_consistency if measured.case.function.name == SELF else ():
         said.setdefault((each.key.subject, each.key.dtype), []).append(each)
     for entries in said.values():
         if all(each.verdict in {"too_noisy", "not_tried"} for each in entries):
