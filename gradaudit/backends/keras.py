@@ -1,11 +1,12 @@
 """The backends keras-tensorflow, keras-torch and keras-jax: Keras's losses on each of the frameworks below it.
 
-The arithmetic is that of the framework (`tensorflow.py`, `torch.py`, `jax.py`). Keras takes one loss a row and
-reduces them itself: sum, then the quotient by the number of rows; rows are masked by a product with rows / valid rows.
+The arithmetic is that of the framework (`tensorflow.py`, `torch.py`, `jax.py`). Keras takes a loss of each row and
+reduces them itself: sum, then the quotient by the number of rows; rows are masked by a product with rows / valid
+rows.
 
 `from_probabilities` is the framework's softmax, p, handed over with from_logits=False. CategoricalCrossentropy (on
 PyTorch and JAX SparseCategoricalCrossentropy too) divides p by its sum again and clips it to [epsilon, 1 - epsilon];
-on TensorFlow the sparse one clips p and takes a softmax of its logarithm. epsilon is 1e-7: the loss is at most 16.118,
+on TensorFlow the sparse one clips p and takes a softmax of its logarithm. epsilon is 1e-7: the loss ends at 16.118,
 and the gradient of what is clipped is 0. In a tf.function TensorFlow's Keras finds the Softmax in the graph and takes
 its logits instead; of `from_activation` it remembers them, unless `ignore_class` masks the predictions.
 

@@ -113,5 +113,6 @@ BACKEND = Backend(
     packages=("tensorflow",),
     remedy="pip install 'gradaudit[tensorflow]'",
     profile=profile,
+    subjects=STANDALONE / "tensorflow_subjects.py",
     executions=EXECUTIONS,
 )

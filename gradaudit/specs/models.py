@@ -35,7 +35,7 @@ MAX_EXTENT = 2**40
 MAX_SEED = 2**63 - 1
 
 DEVICE_PATTERN = "^(cpu|mps|cuda(:[0-9]{1,3})?)$"
-FRAMEWORKS = ("torch", "numpy", "onnx", "jax")
+FRAMEWORKS = ("torch", "numpy", "onnx", "jax", "tensorflow")
 """What users' own functions may be written in; onnx stands for a file."""
 
 SOURCE = "source"
@@ -221,6 +221,7 @@ class SubjectKeys(Strict):
     torch: Text | None = Field(None, description="f(logits, targets), a class of such objects, or autograd.Function.")
     numpy: Text | None = Field(None, description="f(logits, targets, upstream) that returns (loss, gradient).")
     jax: Text | None = Field(None, description="f(logits, targets), also by custom_vjp, or a class of such objects.")
+    tensorflow: Text | None = Field(None, description="f(logits, targets), a class of such objects, or a Keras loss.")
     onnx: Text | None = Field(None, description="PATH.onnx, run by ONNX Runtime.")
     name: Text | None = Field(None, description="Absent: the name of the function.")
     kwargs: dict[str, Any] = Field({}, description="A class is constructed with them, a function gets them bound.")

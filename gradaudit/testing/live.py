@@ -15,7 +15,7 @@ from gradaudit.records.subject import INPUTS, Subject
 if TYPE_CHECKING:
     from gradaudit.records.location import Location
 
-FRAMEWORKS = ("torch", "jax", "numpy")
+FRAMEWORKS = ("torch", "jax", "tensorflow", "numpy")
 """Frameworks that a live loss may be written in, the first one where nothing tells."""
 
 CLAIMS = ("compute", "accumulate", "storage", "formulation")
@@ -66,6 +66,8 @@ def framework_of(loss: object) -> str:
     function = _function(loss)
     named = set(bases) | (set(_named(function, set())) if function is not None else set())
     named.add(str(getattr(function or loss, "__module__", "")).partition(".")[0])
+    if "keras" in named and "tensorflow" in sys.modules:
+        named.add("tensorflow")
     return next((framework for framework in FRAMEWORKS if framework in named), FRAMEWORKS[0])
 
 

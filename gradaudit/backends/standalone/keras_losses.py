@@ -27,6 +27,9 @@ from typing import Any, Dict, List
 Tensor = Any
 Request = Dict[str, Any]
 
+OWN_VARIABLES = ("KERAS_BACKEND", "TF_CPP_MIN_LOG_LEVEL", "CUDA_VISIBLE_DEVICES", "NPROC", "XLA_FLAGS")
+"""What this file and those of the frameworks set in the environment before Keras reads it."""
+
 FORMULATIONS = ("fused", "from_probabilities", "from_activation", "softmax_as_logits")
 EXECUTIONS = {
     "tensorflow": ("eager", "graph", "compiled"),

@@ -26,6 +26,7 @@ def _losses() -> Any:
 
 
 UnsupportedError = _losses().UnsupportedError
+OWN_VARIABLES = _losses().OWN_VARIABLES
 
 
 def hello(threads: int) -> Dict[str, Any]:

@@ -24,6 +24,9 @@ Request = Dict[str, Any]
 MOST_FUNCTIONS = 64
 """Traced functions that are kept; each holds its graph, or its compiled code."""
 
+OWN_VARIABLES = ("TF_CPP_MIN_LOG_LEVEL", "CUDA_VISIBLE_DEVICES", "KERAS_BACKEND")
+"""What this file sets in the environment itself, before TensorFlow reads it."""
+
 EXECUTIONS = ("eager", "graph", "compiled")
 
 _traced: dict[str, Any] = {}
