@@ -12,10 +12,13 @@ from gradaudit.cli.streams import page_width, say, write, write_lines
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gradaudit.records.evaluation import BackendState
+    from gradaudit.records.evaluation import BackendState, ProcessFact
 
 OutputFormat = Annotated[Literal["text", "json"], typer.Option(help="Format on standard output.")]
 Name = Annotated[str, typer.Argument(metavar="BACKEND", help="A name that `gradaudit backends` lists.")]
+
+QUIET = ("warnings filters", "threads")
+"""What nearly every import changes; it is in the JSON."""
 
 app = typer.Typer(
     help="List the backends, or why one is missing. Each is started to be asked for its versions and threads; a "
@@ -137,7 +140,14 @@ def _details(state: BackendState) -> list[str]:
         facts.append(f"{state.threads} thread{'' if state.threads == 1 else 's'}")
     if state.flush_to_zero is not None:
         facts.append("flushes subnormal numbers to zero" if state.flush_to_zero else "keeps subnormal numbers")
-    return [line for line in (", ".join(facts), f"runs in {_interpreter(state)}") if line]
+    noted = [fact for fact in state.process if fact.changed and fact.name not in QUIET]
+    changes = "; ".join(f"{fact.name} {_change(fact)}" for fact in noted)
+    told = f"its import changes: {changes}" if changes else ""
+    return [line for line in (", ".join(facts), f"runs in {_interpreter(state)}", told) if line]
+
+
+def _change(fact: ProcessFact) -> str:
+    return " -> ".join(text or "nothing" for text in (fact.before, fact.after))
 
 
 def _interpreter(state: BackendState) -> str:

@@ -80,11 +80,31 @@ class EvaluationFailure:
 
 
 @dataclass(frozen=True, slots=True)
+class ProcessFact:
+    """One thing about a worker's process, before and after its framework was imported.
+
+    `name` says what ("subnormal results", "environment variable OMP_NUM_THREADS"); of handlers, filters and variables
+    `before` is what was taken away and `after` what was added. `numbers` tells whether a change of it can change what
+    other code computes.
+    """
+
+    name: str
+    before: str
+    after: str
+    numbers: bool
+
+    @property
+    def changed(self) -> bool:
+        """Whether the import made it another one."""
+        return self.before != self.after
+
+
+@dataclass(frozen=True, slots=True)
 class BackendState:
     """What a backend is and what its import did: versions, threads, flush-to-zero; or why it is missing.
 
-    `flush_to_zero` is the state after the import. `details` holds what else the adapter reports of its process
-    (TF32, instruction set, ...), sorted by name.
+    `flush_to_zero` is the state after the import, and `process` what the import found and left behind. `details`
+    holds what else the adapter reports of its process (TF32, instruction set, ...), sorted by name.
     """
 
     name: str
@@ -98,3 +118,4 @@ class BackendState:
     remedy: str = ""
     dtypes: tuple[str, ...] = ()
     details: tuple[tuple[str, str], ...] = ()
+    process: tuple[ProcessFact, ...] = ()

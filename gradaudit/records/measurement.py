@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gradaudit.records.case import Case
-from gradaudit.records.evaluation import EvaluationFailure, EvaluationKey
+from gradaudit.records.evaluation import BackendState, EvaluationFailure, EvaluationKey
 from gradaudit.records.location import Location
 from gradaudit.records.profile import Profile
 
@@ -275,6 +275,7 @@ class MeasuredCase:
 
     `measurements` and `failures` hold one entry for each evaluation, those of probes included. `faults`, `breaches`
     and `exposures` are about subjects. `definitions` tells where a subject of that name is defined, if it is known.
+    `backends` are the states of those that this case is the first to use.
     """
 
     case: Case
@@ -287,3 +288,4 @@ class MeasuredCase:
     self_consistency: tuple[SelfConsistency, ...] = ()
     definitions: tuple[tuple[str, Location], ...] = ()
     second_order: tuple[SecondOrder, ...] = ()
+    backends: tuple[BackendState, ...] = ()

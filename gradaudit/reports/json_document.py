@@ -59,7 +59,12 @@ def document(report: Report) -> Document:
 
 def _environment(environment: Environment) -> Document:
     backends = [
-        {**_fields(state), "versions": dict(state.versions), "details": dict(state.details)}
+        {
+            **_fields(state),
+            "versions": dict(state.versions),
+            "details": dict(state.details),
+            "process": [_fields(fact) for fact in state.process],
+        }
         for state in environment.backends
     ]
     return {**_fields(environment), "versions": dict(environment.versions), "backends": backends}

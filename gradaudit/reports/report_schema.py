@@ -74,6 +74,7 @@ def _environment() -> Schema:
             "remedy": STRING,
             "dtypes": _list(STRING),
             "details": VERSIONS,
+            "process": _list(_object({"name": STRING, "before": STRING, "after": STRING, "numbers": BOOLEAN})),
         }
     )
     return _object(
@@ -145,6 +146,7 @@ def _subject() -> Schema:
             "profile": {"type": "object", "additionalProperties": STRING},
             "autocast": _or_null(STRING),
             "derivatives": COUNT,
+            "graph": {"type": "object"},
             "location": _ref("location"),
         }
     )

@@ -6,10 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gradaudit.records.evaluation import BackendState, Evaluation, EvaluationFailure, EvaluationKey
+from gradaudit.records.evaluation import BackendState, Evaluation, EvaluationFailure, EvaluationKey, ProcessFact
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     import numpy as np
 
@@ -60,7 +60,15 @@ def state(backend: Backend, response: Response) -> BackendState:
         flush_to_zero=after if isinstance(after, bool) else None,
         dtypes=tuple(str(dtype) for dtype in dtypes) if isinstance(dtypes, list) else (),
         details=tuple(sorted(details.items())),
+        process=tuple(_process_facts(response)),
     )
+
+
+def _process_facts(response: Response) -> Iterator[ProcessFact]:
+    facts = response.get("process")
+    for fact in facts if isinstance(facts, list) else []:
+        name, before, after = (str(fact[key]) for key in ("name", "before", "after"))
+        yield ProcessFact(name, before, after, bool(fact["numbers"]))
 
 
 def evaluation(

@@ -49,6 +49,10 @@ HOMES = {
     "onnx": (STANDALONE,),
     "onnxruntime": (STANDALONE,),
     "mxnet": (STANDALONE,),
+    "tensorflow": (STANDALONE,),
+    "keras": (STANDALONE,),
+    "jax": (STANDALONE,),
+    "jaxlib": (STANDALONE,),
 }
 """Where a dependency may be imported; what is not here is no dependency."""
 

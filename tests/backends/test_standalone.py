@@ -17,6 +17,10 @@ OLDEST = (3, 8)
 
 ALLOWED: dict[str, set[str]] = {
     "worker.py": {"numpy"},
+    "import_effects.py": set(),
+    "jax_adapter.py": {"numpy", "jax", "jaxlib", "ml_dtypes"},
+    "jax_subjects.py": {"numpy", "jax"},
+    "jax_experiments.py": {"numpy", "jax"},
     "numpy_adapter.py": {"numpy", "ml_dtypes"},
     "torch_adapter.py": {"torch"},
     "onnxruntime_adapter.py": {"numpy", "onnx", "onnxruntime"},

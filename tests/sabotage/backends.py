@@ -28,5 +28,7 @@ LYING = Backend(
 FAILING = Backend("failing", ADAPTERS / "failing.py", DTYPES, ("numpy",), "nothing helps", numpy_backend.profile)
 ANONYMOUS = Backend("anonymous", ADAPTERS / "anonymous.py", DTYPES, (), "nothing helps", torch_backend.profile)
 """The lying and the failing one declare NumPy's arithmetic, the anonymous one torch's, and none keeps its word."""
+FLUSHING = Backend("flushing", ADAPTERS / "flushing.py", DTYPES, ("numpy",), "nothing helps", numpy_backend.profile)
+"""It changes the process when it is imported."""
 
-ENTRY_POINTS = {"lying": "LYING", "failing": "FAILING", "anonymous": "ANONYMOUS"}
+ENTRY_POINTS = {"lying": "LYING", "failing": "FAILING", "anonymous": "ANONYMOUS", "flushing": "FLUSHING"}

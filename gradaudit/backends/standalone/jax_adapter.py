@@ -25,6 +25,9 @@ Request = Dict[str, Any]
 _compiled: dict[str, Any] = {}
 _platform: list[str] = []
 
+OWN_VARIABLES = ("NPROC", "XLA_FLAGS", "TF_CPP_MIN_LOG_LEVEL")
+"""Environment variables that `hello` sets."""
+
 MOST_COMPILED = 64
 """Compiled functions that are kept; each holds one program for every shape it has met."""
 

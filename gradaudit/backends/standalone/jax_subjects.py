@@ -2,8 +2,10 @@
 
 Functions, `jax.jit`ted ones, `jax.custom_vjp` and `jax.custom_jvp`, classes that are constructed and called. 64-bit
 types are on for logits of float64 alone, while the user's file is imported too: elsewhere most people have them off,
-and `jnp.zeros(3)` is then float32. Run by path in any Python from 3.8 with NumPy and JAX; imports nothing of gradaudit.
-The request is described in `gradaudit.backends.interface`.
+and `jnp.zeros(3)` is then float32.
+
+Run by path in any Python from 3.8 with NumPy and JAX; imports nothing of gradaudit. The request is described in
+`gradaudit.backends.interface`.
 """
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ def _sibling(stem: str) -> Any:
 
 user_code = _sibling("user_code")
 MissingError = _sibling("jax_adapter").MissingError
+OWN_VARIABLES = _sibling("jax_adapter").OWN_VARIABLES
 
 
 class UnsupportedError(Exception):
@@ -141,10 +144,11 @@ def precision(dtype: str) -> Any:
     """A context in which 64-bit types are on for float64, and off otherwise."""
     import jax
 
-    switch = getattr(jax, "enable_x64", None)
-    if switch is None:
-        from jax.experimental import enable_x64 as switch
-    return switch(dtype == "float64")
+    if hasattr(jax, "enable_x64"):
+        return jax.enable_x64(dtype == "float64")
+    from jax import experimental  # its place before JAX 0.8
+
+    return experimental.enable_x64(dtype == "float64")
 
 
 def subject(request: Request) -> Any:
@@ -211,7 +215,8 @@ def called(function: Any, request: Request, tensors: dict[str, Array], compiled:
 
     settled(request["seed"])
     rest = [] if tensors.get("targets") is None else [tensors["targets"]]
-    head, returned = tensors.get("upstream"), []
+    head = tensors.get("upstream")
+    returned: List[Any] = []
 
     def loss(logits: Array) -> Array:
         returned[:] = [function(logits, *rest)]

@@ -34,6 +34,7 @@ def hello(threads: int) -> dict[str, Any]:
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "float32_matmul_precision": torch.get_float32_matmul_precision(),
         "cuda_tf32": str(torch.backends.cuda.matmul.allow_tf32),
+        "onednn": "on" if torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled else "off",
         "deterministic_algorithms": str(torch.are_deterministic_algorithms_enabled()),
     }
     return {

@@ -20,6 +20,8 @@ An adapter is one Python file with these names:
     experiment(request, arrays) -> {"experiments": {name: (array, dtype)}, "notes": {...}, "seconds": float}
         further runs of a user's function (optional); an exception may carry "file:line in name" in `gradaudit_place`.
     draw(distribution, shape, seed) -> float32 array (optional)
+    OWN_VARIABLES (optional): names of the environment variables that `hello` itself sets, beside those that its
+        framework sets when it is imported.
     UnsupportedError (optional): the exception class by which it says that it has no such dtype or formulation.
     MissingError (optional): the one by which it says that this machine has not the device.
 """
@@ -134,7 +136,8 @@ def _flush() -> None:
 
 def _hello(options: dict[str, str]) -> tuple[Any, dict[str, Any]]:
     """Import the adapter and its framework; report what that did to the process."""
-    before = _flushes_to_zero()
+    effects = load_adapter(os.path.join(os.path.dirname(os.path.abspath(__file__)), "import_effects.py"))
+    before, known = _flushes_to_zero(), effects.state()
     gc.disable()  # an import allocates much and frees little: the collector would only walk over it
     import numpy
 
@@ -152,6 +155,7 @@ def _hello(options: dict[str, str]) -> tuple[Any, dict[str, Any]]:
         "threads": description.get("threads"),
         "details": dict(description.get("details", {})),
         "flush_to_zero": {"before_import": before, "after_import": _flushes_to_zero()},
+        "process": effects.effects(known, effects.state(), getattr(adapter, "OWN_VARIABLES", ())),
     }
 
 
