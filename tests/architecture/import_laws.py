@@ -47,6 +47,7 @@ HOMES = {
     "pytest": ("pytest_plugin",),
     "torch": (STANDALONE,),
     "onnx": (STANDALONE,),
+    "onnx_ad": (STANDALONE,),
     "onnxruntime": (STANDALONE,),
     "mxnet": (STANDALONE,),
     "tensorflow": (STANDALONE,),
@@ -56,7 +57,7 @@ HOMES = {
 }
 """Where a dependency may be imported; what is not here is no dependency."""
 
-FRAMEWORKS = {"torch", "onnx", "onnxruntime", "mxnet", "tensorflow", "keras", "jax", "flint"}
+FRAMEWORKS = {"torch", "onnx", "onnx_ad", "onnxruntime", "mxnet", "tensorflow", "keras", "jax", "flint"}
 """Imported inside functions only: nobody pays for the import, or is harmed by it, who does not use them."""
 
 
