@@ -35,8 +35,9 @@ def explain(
     from gradaudit.rules import registry
 
     width = min(page_width(), 100)
-    if code.strip().lower() in functions.names():
-        write(function_page(functions.get(code.strip().lower()), width))
+    function = functions.spelled(code.strip())
+    if function is not None:
+        write(function_page(functions.get(function), width))
         return 0
     begun = registry.beginning_with(code)
     write(listing(begun, width) if begun else page(registry.find(code), width))

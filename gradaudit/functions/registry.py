@@ -24,6 +24,16 @@ def semantics() -> tuple[str, ...]:
     return tuple(sorted({name.partition(".")[0] for name in plugins.names(GROUP) if "." in name}))
 
 
+def spelled(text: str) -> str | None:
+    """The name of the function that a text means, whatever its case; one of gradaudit's own before another's."""
+    wanted = text.lower()
+    every = {name.lower(): name for name in plugins.names(GROUP)}
+    for prefix in ("", *(f"{each}." for each in semantics())):
+        if prefix + wanted in every:
+            return every[prefix + wanted]
+    return None
+
+
 def mathematics(call: FunctionCall) -> str:
     """The name of the function whose truth a call has: its own, unless it is another framework's operator."""
     if "." not in call.name:

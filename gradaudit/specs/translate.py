@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 
 from gradaudit.functions import registry
 from gradaudit.records.case import FORMULA, SELF
-from gradaudit.specs.models import DEVICE_PATTERN, SOURCE
+from gradaudit.specs.models import DEVICE_PATTERN, SOURCE, CaseKeys
 from gradaudit.specs.nodes import Node, Problem, find, plain, problem_at, problem_at_key, walk
 from gradaudit.specs.parameters import semantics_of
 from gradaudit.specs.spellings import UNPRINTABLE
@@ -86,6 +86,8 @@ def unknown_key(key: str, known: Sequence[str], path: Path = ()) -> str:
         return f"unknown key {shown(key)}; it is a parameter of the function: function: {{name: ..., {key}: ...}}"
     if len(words) == 1 and key in KIND_KEYS.get(words[0], ()):
         return f"{words[0]}.{key} stands beside {one_of(known)}; keep one of them"
+    if words and words[0] == "function" and key in CaseKeys.model_fields:
+        return f"unknown key {shown(key)}{_where(words)}; it is a key of the case, beside function:"
     match = nearest(key, known)
     hint = f"; did you mean {match!r}?" if match else f"; there are {', '.join(known)}"
     return f"unknown key {shown(key)}{_where(words)}{hint}"

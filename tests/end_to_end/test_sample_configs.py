@@ -21,6 +21,13 @@ FINDINGS = {
     "custom_loss.yaml": {
         "smoothed cross entropy with padding": [("BUG402", "torch", "custom", "float32", 1.0)],
     },
+    "exported_loss.yaml": {
+        "a loss that was exported": [
+            ("BUG431", "onnxruntime", "custom", "float32", 1.0),
+            ("DIV305", "onnxruntime", "custom", "float32", 1.0),
+        ],
+        "a training graph": [("DIV305", "onnxruntime", "custom", "float32", 1.0)],
+    },
     "fused_and_unfused.yaml": {
         "softmax and log, fused and apart": [
             ("BUG461", "numpy", "unfused", "float32", 1.0),
@@ -70,6 +77,26 @@ FINDINGS = {
             ("BUG463", "onnxruntime", "unshifted", "float32", 1.0),
             ("BUG463", "torch", "unshifted", "float32", 1.0),
         ],
+    },
+    "mxnet_semantics.yaml": {
+        "backward() of a softmax": [
+            ("CAN101", None, None, "float32", 1.0),
+            ("POW701", None, None, "float32", 1.0),
+        ],
+        "each output of it by itself": [],
+        "a temperature, and rows of different lengths": [],
+        "SoftmaxOutput with padding": [],
+        "SoftmaxOutput with out_grad": [
+            ("BUG411", "onnxruntime", "as_mxnet", "float32", 1.0),
+            ("CAN102", "onnxruntime", "as_mxnet", "float32", 1.0),
+        ],
+        "softmax_cross_entropy, the wrong class ahead by 19": [
+            ("BUG462", "onnxruntime", "as_mxnet", "float32", 1.0),
+            ("SAT201", None, None, "float32", 1.0),
+            ("SAT202", None, None, "float32", 1.0),
+        ],
+        "log_softmax": [("DIV304", "onnxruntime", "as_mxnet", "float32", 1.0)],
+        "gluon's loss, a sequence a sample": [],
     },
     "saturation.yaml": {
         "softmax, gaps of 100": [
@@ -220,3 +247,18 @@ def test_the_batch_is_that_of_torch_manual_seed(samples):
     assert report["shape"] == [128, 256]
     assert round(report["facts"][0]["max_probability"], 6) == LARGEST_OF_SEED_42
     assert [each["gradient"]["elements"] for each in report["evaluations"]] == [32768] * 3
+
+
+def test_mxnets_forum_case_and_its_softmax_output(samples):
+    def only(name, quantity):
+        (values,) = [each["values"][quantity] for each in case(samples, name)["evaluations"]]
+        return [float(x) for x in values["got"]], [float(x) for x in values["reference"]]
+
+    assert [round(value, 8) for value in only("backward() of a softmax", "loss")[1]] == [0.13010847, 0.86989153]
+    assert only("backward() of a softmax", "gradient") == ([0.0, 0.0], [0.0, 0.0])
+    _, exact = only("each output of it by itself", "jacobian")
+    assert [round(value, 8) for value in exact] == [0.11318026, -0.11318026, -0.11318026, 0.11318026]
+    got, _ = only("a temperature, and rows of different lengths", "loss")
+    assert [index for index, value in enumerate(got) if value == 0.0] == [6, 7, 11]
+    got, _ = only("SoftmaxOutput with padding", "gradient")
+    assert sum(not any(got[row : row + 8]) for row in range(0, 96, 8)) == 3

@@ -8,6 +8,7 @@ from types import MappingProxyType
 import numpy as np
 import pytest
 
+from gradaudit.cli.explain import function_page
 from gradaudit.functions import registry
 from gradaudit.functions.interface import Setting
 from gradaudit.functions.mxnet.softmax_output import NORMALISER
@@ -185,3 +186,26 @@ def test_gluon_from_logits_only_picks() -> None:
     loss, gradient = exact(inputs("SoftmaxCrossEntropyLoss", log_p, [2, 0], 1, from_logits=True))
     assert loss.tolist() == [-log_p[0, 2], -log_p[1, 0]]
     assert gradient.tolist() == [[0.0, 0.0, -1.0, 0.0], [-2.0, 0.0, 0.0, 0.0]]
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("softmaxoutput", "mxnet.SoftmaxOutput"),
+        ("mxnet.Softmin", "mxnet.softmin"),
+        ("softmax", "softmax"),
+        ("MXNET.SOFTMAX", "mxnet.softmax"),
+        ("softmacks", None),
+    ],
+)
+def test_a_function_is_found_by_its_name_in_any_case(text: str, name: str | None) -> None:
+    assert registry.spelled(text) == name
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_operator_is_explained(name: str) -> None:
+    page = function_page(registry.get(f"mxnet.{name}"), 100)
+    for section in ("What it computes", "Its gradient", "Source"):
+        assert f"\n{section}\n" in page
+    for parameter in registry.get(f"mxnet.{name}").parameters:
+        assert f"  {parameter.name} (" in page
