@@ -49,7 +49,7 @@ class Tolerance:
         self.truth = truth
         self.row = row
         self.m = _algebra(truth, row, formulated)
-        self._lift = Lift(self.m, truth.parameters, self._denominator(), truth.elementwise)
+        self._lift = Lift(self.m, truth.parameters, self._denominator(), truth.elementwise, row.profile.reciprocals)
 
     def block(self, truth: BlockTruth) -> BlockTolerance:
         """The block's rows, sharing the exponentials of the enclosure."""
@@ -62,7 +62,7 @@ class Tolerance:
         """Tolerance of the forward result, [rows, n or 1], before any reduction."""
         # Whatever leaves float64's range on the way ends as an infinite tolerance.
         with np.errstate(all="ignore"):
-            return self._final(self.row.program.output(self.m, block.rows), block)
+            return self._final(self.row.program.output(self.m, block.rows), block, ignores=not self.truth.elementwise)
 
     def gradient(self, block: BlockTolerance, unit: int | None) -> Allowance:
         """Tolerance of the gradient, [rows, n], under the cotangent `unit`."""
@@ -74,14 +74,15 @@ class Tolerance:
             return self._final(ball if rows.factor is None else ball * rows.factor, block)
 
     def reduced(self, losses: float, tolerances: float) -> float:
-        """Tolerance of the mean or sum, from the sums of |loss| and of the losses' tolerances over all rows.
+        """Tolerance of the mean or sum, from the sums of |loss| and of the losses' tolerances over its rows.
 
         docs/numerics.md, "Reductions": one tree over the rows, the denominator's own error, the quotient.
         """
         a, den = self.m.arithmetic, self.truth.denominator
         if not math.isfinite(tolerances):
             return math.inf
-        total = tolerances + a.height(self.truth.layout.rows) * a.u_reduction * (losses + tolerances)
+        count = self.truth.layout.rows if self.truth.samples is None else den.count
+        total = tolerances + a.height(count) * a.u_reduction * (losses + tolerances)
         total += a.u_operation * (losses + total) + a.eta_operation
         if self.truth.parameters.reduction == "mean":
             total = (total + (losses + total) * phi(self._denominator_error())) / den.value
@@ -103,8 +104,8 @@ class Tolerance:
             return None
         return Ball(self.m, np.array([[den.value]]), np.array([[den.value * phi(self._denominator_error())]]))
 
-    def _final(self, ball: Ball, block: BlockTolerance) -> Allowance:
-        """The radius; ignored rows are due exactly."""
+    def _final(self, ball: Ball, block: BlockTolerance, *, ignores: bool = True) -> Allowance:
+        """The radius; ignored rows are due exactly, where this is what they are ignored in."""
         a, radius = self.m.arithmetic, ball.row_radius
         if radius is not None and radius.patch is None and a.u_result:
             radius = radius.rounded(a.u_result, a.eta_result)
@@ -119,7 +120,7 @@ class Tolerance:
         if np.isnan(values.max(initial=0.0)):
             values[np.isnan(values)] = np.inf
         counted = block.truth.block.counted
-        if not counted.all():
+        if ignores and not counted.all():
             values[~counted] = 0.0
         return Allowance(values, radius)
 
