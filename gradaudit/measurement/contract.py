@@ -26,6 +26,11 @@ LAYOUTS = {
     "expanded": "the upstream gradient is one number with stride 0 (an expanded view)",
 }
 
+EXECUTIONS = {
+    "graph": "it runs as a traced graph (tf.function)",
+    "compiled": "forward and backward are compiled as one program",
+}
+
 
 def breaches(subject: Subject, entries: Sequence[Audited]) -> tuple[Breach, ...]:
     """What `subject` does at one dtype that a function must not: each kind once, by what shows it first.
@@ -40,6 +45,7 @@ def breaches(subject: Subject, entries: Sequence[Audited]) -> tuple[Breach, ...]
         _second_backward,
         _rows_not_independent,
         _layout,
+        _execution,
         _linear,
         _process,
     )
@@ -187,6 +193,19 @@ def _layout(subject: Subject, entry: Audited) -> Iterator[Breach]:
                 yield _breach("layout-changes-result", entry, statement, layout=name, elements=difference.count)
 
 
+def _execution(subject: Subject, entry: Audited) -> Iterator[Breach]:
+    """Equal calls, eager and not: whoever debugs the one trains the other."""
+    for name, words in EXECUTIONS.items():
+        for quantity in QUANTITIES:
+            before, after = _pair(entry, "again", quantity), _pair(entry, name, quantity)
+            if before is None or after is None or before.shape != after.shape:
+                continue
+            difference = _beyond(subject, entry, quantity, before, after)
+            if difference is not None:
+                statement = f"its {quantity} changes when {words}: {_shown(difference, entry, quantity)}"
+                yield _breach("execution-changes-result", entry, statement, elements=difference.count)
+
+
 def _linear(subject: Subject, entry: Audited) -> Iterator[Breach]:  # noqa: ARG001
     """A backward is linear in its upstream gradient, and a doubled one doubles every step of it exactly.
 
@@ -210,7 +229,7 @@ def _linear(subject: Subject, entry: Audited) -> Iterator[Breach]:  # noqa: ARG0
         yield _breach("forward-and-backward-disagree", entry, statement, elements=int(off.sum()))
 
 
-COMPARING = (_second_backward, _rows_not_independent, _layout)
+COMPARING = (_second_backward, _rows_not_independent, _layout, _execution)
 """Checks that compare one call with another."""
 
 

@@ -10,8 +10,8 @@ The experiments, each with an "output" and a "gradient" where there are any ("ag
     graph            forward and backward inside one tf.function
 
 The note "written_by_hand" has the places where the graph of the function holds a `tf.custom_gradient`. An experiment
-that raises is a note "raised": {experiment: message}. Tensors cannot be written to and have one layout. Run by path in
-any Python from 3.8; imports nothing of gradaudit.
+that raises is a note "raised": {experiment: message}. Tensors have one layout. Run by path in any Python from 3.8;
+imports nothing of gradaudit.
 """
 
 from __future__ import annotations

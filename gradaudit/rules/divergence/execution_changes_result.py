@@ -10,12 +10,17 @@ from gradaudit.rules.divergence.wrong_elements import is_wrong, proof
 from gradaudit.rules.interface import Rule
 from gradaudit.rules.statement import Evidence, about_evaluation, quantities
 from gradaudit.rules.wording import setting
+from gradaudit.rules.wrong_mathematics.diagnosed import broken
 
 Setting = tuple[str, str, str, float, str | None]
 
 
 def check(measured: MeasuredCase) -> Iterator[Finding]:
-    """One finding for each backend's formulation, dtype, scale and probe at which the executions part."""
+    """One finding for each backend's formulation, dtype, scale and probe at which the executions part.
+
+    And one for each subject that answers otherwise when it is traced or compiled.
+    """
+    yield from broken(RULE, measured)
     groups: dict[Setting, list[Measurement]] = {}
     for measurement in measured.measurements:
         key = measurement.key
@@ -58,7 +63,8 @@ RULE = Rule(
     """,
     formula="""
         fires where, for one backend, formulation, dtype, scale and probe, some admissible row explains every element
-        of one execution and none explains those of another
+        of one execution and none explains those of another; of a subject, where the results of two executions differ
+        by more than two tolerances
     """,
     source="docs/numerics.md, sections 2 (bounds), 8b and 8c (admissible formulations)",
     fires=None,
