@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gradaudit.functions.interface import Function, Parameter
+    from gradaudit.functions.unregistered import Kind
     from gradaudit.rules.interface import Rule
 
 INDENT = "  "
@@ -22,7 +23,8 @@ def explain(
     code: Annotated[
         str,
         typer.Argument(
-            metavar="CODE", help="Code (CAN101), name (summed-outputs-cancel) or family (CAN); or function (focal)."
+            metavar="CODE",
+            help="Code (CAN101), name (summed-outputs-cancel) or family (CAN); or function (focal, formula, self).",
         ),
     ],
 ) -> int:
@@ -32,10 +34,15 @@ def explain(
     a function computes, with its gradient and its parameters.
     """
     from gradaudit.functions import registry as functions
+    from gradaudit.functions.unregistered import UNREGISTERED
     from gradaudit.rules import registry
 
     width = min(page_width(), 100)
-    function = functions.spelled(code.strip())
+    name = code.strip()
+    if name.lower() in UNREGISTERED:
+        write(kind_page(UNREGISTERED[name.lower()], width))
+        return 0
+    function = functions.spelled(name)
     if function is not None:
         write(function_page(functions.get(function), width))
         return 0
@@ -82,6 +89,19 @@ def function_page(function: Function, width: int) -> str:
     ]
     heading = f"{function.name}\n{function.summary}\n"
     return heading + "".join(f"\n{title}\n{text}\n" for title, text in sections if text)
+
+
+def kind_page(kind: Kind, width: int) -> str:
+    """The documentation of `formula` or `self`: what is audited and how, an example, and what cannot be told."""
+    sections = [
+        ("What is audited", _filled(kind.audited, width)),
+        ("How", _filled(kind.how, width)),
+        ("An example", _example(kind.spec, kind.silent)),
+        ("What it finds fault with", _example(None, kind.fires)),
+        ("Limits", "\n".join(_filled(f"* {each}", width) for each in kind.limits)),
+    ]
+    heading = f"{kind.name}\n{kind.summary}\n"
+    return heading + "".join(f"\n{title}\n{text}\n" for title, text in sections)
 
 
 def _parameter(parameter: Parameter) -> str:

@@ -76,6 +76,17 @@ def test_every_function_can_be_explained(cli, name):
     assert all(f"  {parameter.name} (" in outcome.out for parameter in functions.get(name).parameters)
 
 
+@pytest.mark.parametrize("name", ["formula", "self", "Self"])
+def test_what_stands_in_no_registry_can_be_explained(cli, name):
+    outcome = cli("explain", name)
+    assert outcome.status == 0
+    assert outcome.out.startswith(f"{name.lower()}\n")
+    for title in ("What is audited", "How", "An example", "What it finds fault with", "Limits"):
+        assert f"\n\n{title}\n  " in outcome.out
+    prose = outcome.out.split("An example")[0]
+    assert max(map(len, prose.splitlines())) <= 100
+
+
 def test_explain_shows_the_code_of_an_example(cli):
     out = cli("explain", "BUG402").out
     assert "\n  with losses.py beside it:\n\n    import torch.nn.functional as F\n" in out
