@@ -48,8 +48,11 @@ from typing import Any
 MAP_FROM = 1 << 20
 """Files from this size on are memory-mapped, copy-on-write, so that nothing a framework does reaches the file."""
 
-MEMORY_TEXTS = ("can't allocate memory", "bad_alloc", "Failed to allocate memory", "Cannot allocate memory")
-"""How torch's allocator, C++ and ONNX Runtime say that memory ran out (they raise RuntimeError)."""
+MEMORY_TEXTS = (
+    *("can't allocate memory", "bad_alloc", "Failed to allocate memory", "Cannot allocate memory"),
+    *("Failed to allocate CPU Memory", "OOM when allocating", "RESOURCE_EXHAUSTED: Out of memory"),
+)
+"""How torch's allocator, C++, ONNX Runtime, MXNet, TensorFlow and JAX say that memory ran out (no MemoryError)."""
 
 TRACEBACK_CHARACTERS = 4000
 
