@@ -12,6 +12,12 @@ from gradaudit.records.semantics import Answer, AnsweredQuestion, SemanticTable
 from gradaudit.reports.terminal import terminal_safe
 
 INDENT = 2
+HEADING = """# What frameworks answer
+
+Where the mathematics leaves an answer open, or where conventions differ: the frameworks' own losses, called as their
+users call them, on float32 logits and under an upstream gradient of ones. Each answer is the loss (MXNet's
+SoftmaxOutput returns probabilities) and the gradient of the logits. `gradaudit check --semantics` asks again;
+`--output-format markdown` made this page."""
 
 
 def text(table: SemanticTable, width: int) -> str:
@@ -29,7 +35,7 @@ def text(table: SemanticTable, width: int) -> str:
 
 def markdown(table: SemanticTable) -> str:
     """The same as a document: one table for each question."""
-    parts = [f"Asked: {_versions(table.backends)}."]
+    parts = [HEADING, f"Asked: {_versions(table.backends)}."]
     for question in table.questions:
         rows = [f"| {_cell(', '.join(calls))} | {_cell(said)} |" for said, calls in _alike(question).items()]
         body = "\n".join(["| call | answer |", "| --- | --- |", *rows])

@@ -33,7 +33,11 @@ def judge(
     found = [finding for rule in registry.rules() for finding in _findings_of(rule, measured)]
     marked = [replace(finding, expected=any(meets(finding, wish) for wish in case.expect)) for finding in found]
     shown = sorted(
-        (finding for finding in marked if _is_shown(finding.code, select, ignored)),
+        (
+            finding
+            for finding in marked
+            if _is_shown(finding.code, select, ignored, always=finding.severity != "info")
+        ),
         key=lambda finding: _order(finding, case),
     )
     missing = tuple(
@@ -83,10 +87,11 @@ def _findings_of(rule: Rule, measured: MeasuredCase) -> tuple[Finding, ...]:
     return findings
 
 
-def _is_shown(code: str, select: tuple[str, ...], ignored: tuple[str, ...]) -> bool:
+def _is_shown(code: str, select: tuple[str, ...], ignored: tuple[str, ...], *, always: bool = True) -> bool:
+    """Whether a code was selected; what could not be audited is shown `always`, whatever was selected."""
     if registry.matches(code, ignored):
         return False
-    return not select or code.startswith(EXECUTION) or registry.matches(code, select)
+    return not select or (always and code.startswith(EXECUTION)) or registry.matches(code, select)
 
 
 def _order(finding: Finding, case: Case) -> tuple[int, str, tuple[int, ...], str, str, str]:

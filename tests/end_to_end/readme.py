@@ -1,6 +1,8 @@
 """The console blocks of README.md. `python -m tests.end_to_end.readme` records them anew, to be read over before a
-commit: the test beside it holds README.md against what the commands print."""
+commit: the test beside it holds README.md against what the commands print. Those over framework_configs/ take every
+framework: they are recorded where all are installed, and tested in tests/frameworks."""
 
+import importlib.util
 import re
 import shlex
 from collections.abc import Iterator, Mapping
@@ -28,10 +30,16 @@ class Block:
     output: str
 
 
-def blocks(text: str) -> Iterator[Block]:
-    """Every console block that begins with `$ gradaudit`, in order."""
+def blocks(text: str, *, every_framework: bool = False) -> Iterator[Block]:
+    """Every console block that begins with `$ gradaudit`, in order: those that take every framework, or the rest."""
     for match in _BLOCK.finditer(text):
-        yield Block(match[2], match[3])
+        if takes_every_framework(match[2]) == every_framework:
+            yield Block(match[2], match[3])
+
+
+def takes_every_framework(command: str) -> bool:
+    """Whether a command needs more than what gradaudit itself installs."""
+    return "framework_configs" in command
 
 
 def printed(command: str) -> str:
@@ -66,8 +74,14 @@ def without_numbers(output: str) -> str:
 
 
 def refreshed(text: str) -> str:
-    """`text` with every block as it prints today."""
-    return _BLOCK.sub(lambda match: match[1] + printed(match[2]), text)
+    """`text` with every block as it prints today; what cannot be run here stays as it is."""
+    everything = all(importlib.util.find_spec(name) for name in ("tensorflow", "jax"))
+
+    def again(match: re.Match[str]) -> str:
+        runs = everything or not takes_every_framework(match[2])
+        return match[1] + (printed(match[2]) if runs else match[3])
+
+    return _BLOCK.sub(again, text)
 
 
 if __name__ == "__main__":

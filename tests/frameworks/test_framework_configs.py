@@ -8,12 +8,13 @@ from gradaudit.pipeline import Settings, audit
 from gradaudit.records.report import Report
 from gradaudit.specs.loading import load_text
 from tests.end_to_end.conftest import PROJECT, run
+from tests.end_to_end.readme import README, blocks, printed, without_numbers
 
 pytestmark = pytest.mark.frameworks
 
 CONFIGS = PROJECT / "framework_configs"
 EVERY = ("numpy", "torch", "onnxruntime", "mxnet", "tensorflow", "jax")
-_EXPECT = re.compile(r"^    expect: .*\n", re.MULTILINE)
+_EXPECT = re.compile(r"^    expect:.*\n(?:      .*\n)*", re.MULTILINE)
 
 
 def unaided(name: str) -> Report:
@@ -71,3 +72,32 @@ def test_mxnet_s_faults_are_named_unaided():
         ("a head gradient of 3", "DIV304", "mxnet gluon"),
         ("log_softmax and its gaps", "DIV304", "mxnet fused"),
     }
+
+
+def test_keras_s_dead_gradient_is_named_unaided_and_told_apart_from_the_graph_s():
+    report = unaided("keras.yaml")
+    assert errors(report) == {
+        ("Keras on TensorFlow, eager and as a graph", "BUG462", "keras-tensorflow from_probabilities"),
+        ("Keras on PyTorch and JAX", "BUG462", "keras-torch from_probabilities"),
+        ("Keras on PyTorch and JAX", "BUG462", "keras-torch from_activation"),
+        ("Keras on PyTorch and JAX", "BUG462", "keras-jax from_probabilities"),
+        ("Keras on PyTorch and JAX", "BUG462", "keras-jax from_activation"),
+        *(
+            ("a softmax for logits", "BUG455", f"keras-{below} softmax_as_logits")
+            for below in ("tensorflow", "torch", "jax")
+        ),
+    }
+    (clamped, *_) = [f for case in report.cases for f in case.findings if f.code == "BUG462"]
+    assert "the loss levels off at 16.1181 = -log(1e-07)" in clamped.message
+    (differing,) = [f for case in report.cases for f in case.findings if f.code == "DIV306"]
+    assert dict(differing.evidence) == {"right": "graph", "wrong": "eager"}
+
+
+@pytest.mark.parametrize("block", [*blocks(README.read_text(encoding="utf-8"), every_framework=True)])
+def test_a_command_over_every_framework_prints_what_the_readme_shows(block):
+    assert without_numbers(printed(block.command)) == without_numbers(block.output)
+
+
+def test_the_page_on_semantics_is_what_the_tool_prints():
+    page = run("check", "--semantics", "--output-format", "markdown", cwd=PROJECT).out
+    assert page == (PROJECT / "docs" / "semantics.md").read_text(encoding="utf-8")

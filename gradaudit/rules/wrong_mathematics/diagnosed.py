@@ -22,12 +22,12 @@ OF_FORMULATION = {"unfused": "unfused-logarithm", "unshifted": "missing-max-shif
 
 
 def named(rule: Rule, measured: MeasuredCase) -> Iterator[Finding]:
-    """One finding for each subject and dtype whose evaluations the fault explains, in one way or in several."""
-    found: dict[tuple[str, str, str], list[NamedFault]] = {}
+    """One finding for each subject, formulation and dtype whose evaluations the fault explains, in however many ways."""
+    found: dict[tuple[str, str, str, str], list[NamedFault]] = {}
     for fault in measured.faults:
         if fault.fault == rule.name:
             key = fault.key
-            found.setdefault((key.subject, key.backend, key.dtype), []).append(fault)
+            found.setdefault((key.subject, key.backend, key.formulation, key.dtype), []).append(fault)
     for faults in found.values():
         first = faults[0]
         yield about_evaluation(rule, measured, first.key, _statement(measured, faults), dict(first.evidence))
