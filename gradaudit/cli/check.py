@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -46,6 +47,12 @@ def check(  # noqa: PLR0917 - Typer passes every option by name
     report: Annotated[
         list[str] | None,
         typer.Option(metavar="FORMAT=PATH", help="Also write a report to a file; any number of times."),
+    ] = None,
+    max_findings: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=0, help="List the N worst findings; files for machines and the status keep all."
+        ),
     ] = None,
     select: Annotated[
         list[str] | None,
@@ -136,6 +143,7 @@ def check(  # noqa: PLR0917 - Typer passes every option by name
         for framework in _likely_frameworks(paths or [], given):
             pool.subject_process(framework)
         result = _audited(_cases(paths or [], given, project), settings, pool, quiet, shown == FULL)
+    result = replace(result, max_findings=max_findings)
     # Files first: whatever becomes of the page, they hold the result.
     incomplete = _written(result, files)
     _show(result, shown, color, verbose, quiet)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,7 +21,7 @@ STANDARD_INPUT = "-"
 NOT_WRITTEN = 3
 
 
-def render(
+def render(  # noqa: PLR0917 - Typer passes every option by name
     path: Annotated[
         str, typer.Argument(metavar="REPORT.json", help="What --report json=PATH wrote; - is standard input.")
     ],
@@ -31,6 +32,10 @@ def render(
     report: Annotated[
         list[str] | None,
         typer.Option(metavar="FORMAT=PATH", help="Write a report to a file; any number of times."),
+    ] = None,
+    max_findings: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=0, help="List the N worst findings; files for machines keep all."),
     ] = None,
     color: Annotated[
         Color, typer.Option(help="Colours; goes before NO_COLOR, and that before FORCE_COLOR.")
@@ -48,7 +53,7 @@ def render(
     for name, target in files:
         if path != STANDARD_INPUT and target.exists() and target.resolve() == Path(path).resolve():
             raise FlagError(f"--report '{name}={target}': that is the report which is read; write to another file")
-    saved = _read(path)
+    saved = replace(_read(path), max_findings=max_findings)
     failed = False
     for name, target in files:
         try:

@@ -6,6 +6,7 @@ import difflib
 import os
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -47,7 +48,7 @@ def as_saved(report: Report) -> Report:
     from gradaudit.reports.json_document import document
     from gradaudit.reports.read_document import report_of
 
-    return report_of(document(report))
+    return replace(report_of(document(report)), max_findings=report.max_findings)
 
 
 def rendered(name: str, saved: Report) -> str:

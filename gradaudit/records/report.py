@@ -51,7 +51,10 @@ class CaseReport:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Report:
-    """What an audit has to say. Findings from the severity `fail_on` on, which no spec expects, make it exit 1."""
+    """What an audit has to say. Findings from the severity `fail_on` on, which no spec expects, make it exit 1.
+
+    `max_findings` is a wish of the reader, and no part of the JSON report: lists for people end after so many.
+    """
 
     version: str
     command: tuple[str, ...]
@@ -61,3 +64,4 @@ class Report:
     exit_status: int
     interrupted: bool = False
     fail_on: str = "error"
+    max_findings: int | None = None

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from gradaudit.records.finding import Finding
 from gradaudit.records.report import Report
-from gradaudit.reports.findings import expectation, place, unsaid
+from gradaudit.reports.findings import place, unsaid
+from gradaudit.reports.issues import listed
 from gradaudit.reports.terminal import terminal_safe, without_commands
 
 
 def render(report: Report) -> str:
     """The findings of each case, errors first, then its expectations that were not met; "" where there is none.
 
+    At most `report.max_findings` of all cases together, the worst ones, are there.
+
     What the message does not name of the evaluation follows in brackets; what a spec expects ends in "(expected)".
     """
-    lines = []
-    for case in report.cases:
-        lines += [f"{place(finding.location)}: {_statement(finding)}" for finding in case.findings]
-        lines += [
-            f"{place(missing.location)}: {expectation(missing)} expected, not found" for missing in case.missing
-        ]
+    lines = [
+        f"{place(issue.location)}: {_statement(issue.finding) if issue.finding else issue.text}"
+        for issue in listed(report)
+    ]
     return "".join(f"{without_commands(terminal_safe(line))}\n" for line in lines)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gradaudit.records.report import Report
-from gradaudit.reports.issues import Issue, issues, shortened, worst_first
+from gradaudit.reports.issues import Issue, listed, shortened, worst_first
 from gradaudit.reports.places import file_path, in_file
 from gradaudit.reports.summary import summary
 from gradaudit.reports.terminal import terminal_safe, without_commands
@@ -20,7 +20,7 @@ def render(report: Report) -> str:
     """
     lines: list[str] = []
     left: dict[str, int] = {}
-    unexpected = worst_first(issue for issue in issues(report) if not issue.expected)
+    unexpected = worst_first(issue for issue in listed(report) if not issue.expected)
     for severity, command in COMMANDS.items():
         of_level = [issue for issue in unexpected if issue.severity == severity]
         lines += [_annotation(command, issue) for issue in of_level[:SHOWN]]

@@ -97,6 +97,13 @@ def worst_first(found: Iterable[Issue]) -> tuple[Issue, ...]:
     return tuple(sorted(found, key=lambda issue: (not issue.fails, -SEVERITIES.index(issue.severity))))
 
 
+def listed(report: Report) -> tuple[Issue, ...]:
+    """What lists for people show: all of them, or the worst `report.max_findings` in the order of the report."""
+    found = issues(report)
+    kept = {id(issue) for issue in worst_first(found)[: report.max_findings]}
+    return tuple(issue for issue in found if id(issue) in kept)
+
+
 def shortened(text: str, longest: int = LONGEST) -> str:
     """`text` made harmless on one line, cut at `longest` characters where it is longer."""
     safe = terminal_safe(text)

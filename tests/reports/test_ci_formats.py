@@ -8,8 +8,11 @@ import pytest
 
 from gradaudit.records.case import Expectation
 from gradaudit.records.location import COMMAND_LINE, Location
-from gradaudit.reports import github, gitlab, json_document, junit, sarif
+from gradaudit.reports import concise, github, gitlab, json_document, junit, markdown, measurements_csv, sarif
+from gradaudit.reports.console import full
+from gradaudit.reports.html import page as html_page
 from gradaudit.reports.read_document import report_of
+from gradaudit.reports.summary import summary
 from tests.reports import judges, sample_report, subject_report
 
 
@@ -208,3 +211,27 @@ def test_a_missing_expectation_that_the_case_no_longer_names_fails_too(friendly_
     case = replace(friendly_report.cases[0], missing=(Expectation("SAT201", location=Location("a.yaml", 4)),))
     report = report_of(json_document.document(replace(friendly_report, cases=(case,))))
     assert junit_tests(report)["expects SAT201"].result[0].type == "EXPECTED"
+
+
+def test_lists_for_people_end_where_the_reader_wishes_and_say_so(full_report):
+    few = replace(full_report, max_findings=2)
+    assert "of which the worst 2 are listed" in summary(few)[1]
+    assert "listed" not in summary(full_report)[1]
+    assert "listed" not in summary(replace(full_report, max_findings=500))[1]
+    assert len(concise.render(full_report).splitlines()) == len(results(full_report))
+    kept = concise.render(few).splitlines()
+    assert [line.split(": ")[1] for line in kept] == ["DIV301 error", "RUN601 error"]
+    assert len(judges.github(github.render(few))) == 2
+    page = judges.html(html_page.render(few))
+    articles = [*page.iter(f"{judges.HTML}article")]
+    assert len(articles) == 2
+    assert "2 more findings stand in the JSON report." in html_page.render(few)
+    text = markdown.render(few)
+    judges.markdown(text)
+    assert text.count("gradaudit explain") == 2
+    assert text.count("could not be audited in full") == 2, "verdicts know all findings"
+    shown = full.render(few)
+    assert "DIV301 beyond-tolerance" in shown
+    assert "BUG402 mean-denominator" not in shown
+    for render in (sarif.render, gitlab.render, junit.render, measurements_csv.render, json_document.render):
+        assert render(few) == render(full_report)

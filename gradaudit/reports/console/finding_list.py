@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from itertools import groupby
 
 from rich.padding import Padding
@@ -15,9 +15,15 @@ from gradaudit.reports.evaluations import ordered
 from gradaudit.reports.findings import about, evidence, expectation, place, unsaid
 
 
-def finding_list(case: CaseReport, rules: Mapping[str, RuleSummary]) -> Iterator[Padding]:
-    """The findings in the order of the report; neighbours of one rule share its name and its advice."""
-    for (code, severity, expected), group in groupby(case.findings, key=lambda f: (f.code, f.severity, f.expected)):
+def finding_list(
+    case: CaseReport, rules: Mapping[str, RuleSummary], kept: Set[int] | None = None
+) -> Iterator[Padding]:
+    """The findings in the order of the report; neighbours of one rule share its name and its advice.
+
+    With `kept`, those alone whose id is in it.
+    """
+    shown = [finding for finding in case.findings if kept is None or id(finding) in kept]
+    for (code, severity, expected), group in groupby(shown, key=lambda f: (f.code, f.severity, f.expected)):
         findings = list(group)
         style = "dim" if expected else SEVERITY_STYLES.get(severity, "")
         mark = " (expected)" if expected else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from typing import Literal
 
 from rich.console import Console, RenderableType
@@ -20,6 +20,7 @@ from gradaudit.reports.console.value_tables import value_tables
 from gradaudit.reports.console.verdict_lines import probe_lines, subject_lines, verdict_lines
 from gradaudit.reports.evaluations import ordered
 from gradaudit.reports.findings import place
+from gradaudit.reports.issues import listed
 from gradaudit.reports.summary import summary
 from gradaudit.reports.terminal import without_commands
 
@@ -46,9 +47,10 @@ def render(
         _environ={},
     )
     rules = {rule.code: rule for rule in report.rules}
+    kept = {id(issue.finding) for issue in listed(report)}
     with console.capture() as capture:
         for case in report.cases:
-            for renderable in _case(case, rules, console, verbose):
+            for renderable in _case(case, rules, kept, console, verbose):
                 console.print(renderable)
             console.print()
         level, text = summary(report)
@@ -58,7 +60,7 @@ def render(
 
 
 def _case(
-    report: CaseReport, rules: Mapping[str, RuleSummary], console: Console, verbose: bool
+    report: CaseReport, rules: Mapping[str, RuleSummary], kept: Set[int], console: Console, verbose: bool
 ) -> Iterator[RenderableType]:
     case = report.case
     yield safe(("── ", "dim"), (case.name, "bold"), ("  ", ""), (place(case.source), "dim"))
@@ -77,7 +79,7 @@ def _case(
         power_lines(report),
         (line for facts in report.facts for line in facts_lines(facts)),
         failure_list(report, verbose=verbose),
-        finding_list(report, rules),
+        finding_list(report, rules, kept),
         missing_list(report),
         subject_lines(report),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 
 from gradaudit.records.evaluation import EvaluationFailure
 from gradaudit.records.report import CaseReport, Report
@@ -28,8 +28,9 @@ MOST_ROWS = 300
 """So many evaluations of a case stand in its table; the JSON report has all of them."""
 
 
-def case_section(report: Report, case: CaseReport, found: Sequence[Issue], name: str) -> Html:
-    """The section with the id `name`."""
+def case_section(report: Report, case: CaseReport, found: Sequence[Issue], kept: Set[str], name: str) -> Html:
+    """The section with the id `name`; of the issues of the case those are listed whose fingerprint is in `kept`."""
+    shown = [issue for issue in worst_first(found) if issue.fingerprint in kept]
     summaries = {rule.code: rule.summary for rule in report.rules}
     parts: list[Html] = [
         tag("h2", case.case.name or "(no name)", id=f"{name}-title"),
@@ -37,7 +38,8 @@ def case_section(report: Report, case: CaseReport, found: Sequence[Issue], name:
         tag("p", tag("code", call(case.case.function)), f"; {scope(case.case)}"),
         *_said(case),
         *_evaluations(case),
-        *(_finding(report, issue, summaries, index) for index, issue in enumerate(worst_first(found))),
+        *(_finding(report, issue, summaries, index) for index, issue in enumerate(shown)),
+        *_left_out(len(found) - len(shown)),
         *_folded("Values: histograms, heat maps, small arrays", [*value_views(case)]),
         *_folded("Inputs: saturation, cancellation, conditioning", [*_facts(case)]),
         *_folded("Power: which kinds of fault these inputs could expose", [*_power(case)]),
@@ -49,6 +51,11 @@ def case_section(report: Report, case: CaseReport, found: Sequence[Issue], name:
 def _folded(summary: str, parts: Sequence[Html]) -> Iterator[Html]:
     if parts:
         yield tag("details", tag("summary", summary), parts)
+
+
+def _left_out(amount: int) -> Iterator[Html]:
+    if amount:
+        yield tag("p", f"{amount:,} more findings stand in the JSON report.", class_="quiet")
 
 
 def _said(case: CaseReport) -> Iterator[Html]:

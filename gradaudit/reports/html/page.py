@@ -14,7 +14,7 @@ from gradaudit.reports.html.case_section import case_section
 from gradaudit.reports.html.markup import Html, tag
 from gradaudit.reports.html.style import CSS
 from gradaudit.reports.html.tables import SIGNS, named, table, told
-from gradaudit.reports.issues import Issue, issues
+from gradaudit.reports.issues import Issue, issues, listed
 from gradaudit.reports.standing import standing
 from gradaudit.reports.summary import summary
 
@@ -36,9 +36,10 @@ def render(report: Report) -> str:
     for issue in issues(report):
         by_case[id(issue.case)].append(issue)
     found = [by_case[id(case)] for case in report.cases]
+    kept = {issue.fingerprint for issue in listed(report)}
     sections = [
-        case_section(report, case, listed, f"case-{index}")
-        for index, (case, listed) in enumerate(zip(report.cases, found, strict=True), start=1)
+        case_section(report, case, own, kept, f"case-{index}")
+        for index, (case, own) in enumerate(zip(report.cases, found, strict=True), start=1)
     ]
     body = tag(
         "body",
@@ -75,12 +76,10 @@ def _banner(report: Report) -> Html:
 
 def _overview(report: Report, found: Sequence[Sequence[Issue]]) -> Html:
     rows = []
-    for index, (case, listed) in enumerate(zip(report.cases, found, strict=True), start=1):
-        counted = [
-            str(sum(issue.severity == severity for issue in listed)) for severity in ("error", "warning", "info")
-        ]
+    for index, (case, own) in enumerate(zip(report.cases, found, strict=True), start=1):
+        counted = [str(sum(issue.severity == severity for issue in own)) for severity in ("error", "warning", "info")]
         link = tag("a", case.case.name or "(no name)", href=f"#case-{index}")
-        rows.append((link, told(standing(listed)), *counted, place(case.case.source)))
+        rows.append((link, told(standing(own)), *counted, place(case.case.source)))
     headers = ("case", "verdict", "errors", "warnings", "info", "where")
     return tag("nav", table("Cases", headers, rows, numbers=(2, 3, 4)), aria_label="Cases")
 
