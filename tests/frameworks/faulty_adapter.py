@@ -11,12 +11,13 @@ import importlib.util
 import os
 import sys
 import time
+from pathlib import Path
 
 REAL = "/the/real/adapter.py"
 
 
 def _real():
-    name = "gradaudit_adapter_" + os.path.splitext(os.path.basename(REAL))[0]
+    name = "gradaudit_adapter_" + Path(REAL).stem
     if name not in sys.modules:
         spec = importlib.util.spec_from_file_location(name, REAL)
         sys.modules[name] = importlib.util.module_from_spec(spec)
@@ -38,7 +39,8 @@ def evaluate(request, arrays):
 
 
 def segfaults():
-    print("about to read address 0", flush=True)
+    sys.stdout.write("about to read address 0\n")
+    sys.stdout.flush()
     ctypes.string_at(0)
 
 
@@ -79,7 +81,7 @@ def lets_the_framework_run_out_of_memory():
 
 
 def prints():
-    print("garbage on stdout")
+    sys.stdout.write("garbage on stdout\n")
     os.write(1, b"\x00\x00\x00\x05hello")
 
 

@@ -93,6 +93,49 @@ def test_an_interpreter_that_does_not_run_is_named(start: Start, python: str) ->
     assert ask(process).kind == "missing"  # type: ignore[union-attr]
 
 
+def test_a_program_that_is_no_python_is_told_from_one(start: Start, tmp_path: Path) -> None:
+    """It starts, and ends before it says a word."""
+    state = start(python="/bin/true").state()
+    assert (state.available, state.reason) == (False, "/bin/true is no Python interpreter")
+    assert state.remedy == (
+        "/bin/true -m pip install misbehaving, or name a Python that has it (GRADAUDIT_PYTHON_MISBEHAVING, python:)"
+    )
+    old = tmp_path / "python2"
+    old.write_text("#!/bin/sh\ncase $* in *-c*) echo python 2 7;; *) exit 1;; esac\n")
+    old.chmod(0o755)
+    process = start(python=str(old))
+    assert process.state().reason == f"{old} is Python 2.7; workers need 3.8"
+    assert ask(process).kind == "missing"  # type: ignore[union-attr]
+
+
+def test_a_python_that_lacks_the_framework_is_named_with_what_gets_it_there(start: Start, tmp_path: Path) -> None:
+    python = tmp_path / "bin" / "python"
+    python.parent.mkdir()
+    python.symlink_to(sys.executable)
+    state = start("missing", python=str(tmp_path)).state()  # the folder of the environment will do
+    assert state.reason.endswith(f"(in {python})")
+    assert state.remedy.startswith(f"{python} -m pip install missing, or name a Python that has it")
+
+
+def test_two_interpreters_of_one_framework_are_two_workers(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    other = tmp_path / "python"
+    other.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    other.chmod(0o755)
+    plain = backend("misbehaving")
+    limits = workers.WorkerSettings()
+    with (
+        workers.start(plain, limits, tmp_path) as ours,
+        workers.start(replace(plain, name=f"misbehaving@{other}"), limits, tmp_path) as theirs,
+    ):
+        assert [each.state().name for each in (ours, theirs)] == ["misbehaving", f"misbehaving@{other}"]
+        assert "interpreter" not in dict(ours.state().details)
+        assert dict(theirs.state().details)["interpreter"] == str(other)
+        for process in (ours, theirs):
+            assert isinstance(ask(process), Evaluation)
+
+
 def test_the_host_side_imports_neither_numpy_nor_a_framework() -> None:
     """Workers are started before the caller's own imports, so that both import at the same time."""
     code = (
