@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gradaudit import pipeline
 from gradaudit.reports import json_document
 from tests.sabotage.conftest import Audit
 
@@ -47,3 +48,8 @@ def test_the_state_before_and_after_is_in_the_report(audit: Audit) -> None:
     assert theirs["subnormal results"] == ("kept", "flushed to zero")
     assert theirs["rounding"] == ("to nearest", "to nearest")
     assert int(theirs["threads"][0]) <= int(theirs["threads"][1])
+
+
+def test_what_only_informs_obeys_select_and_what_changes_numbers_does_not(audit: Audit) -> None:
+    report = audit(SPEC.format(name="first", backends="flushing"), settings=pipeline.Settings(select=("CAN",)))
+    assert [(each.code, each.severity) for each in report.cases[0].findings] == [("RUN607", "warning")]

@@ -22,7 +22,7 @@ OF_FORMULATION = {"unfused": "unfused-logarithm", "unshifted": "missing-max-shif
 
 
 def named(rule: Rule, measured: MeasuredCase) -> Iterator[Finding]:
-    """One finding for each subject, formulation and dtype whose evaluations the fault explains, in however many ways."""
+    """One finding for each subject, formulation and dtype that the fault explains, in one way or in several."""
     found: dict[tuple[str, str, str, str], list[NamedFault]] = {}
     for fault in measured.faults:
         if fault.fault == rule.name:
