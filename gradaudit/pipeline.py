@@ -35,12 +35,14 @@ AHEAD = 2
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How an audit is run. `timeout` is in seconds for each evaluation, `max_memory` in bytes for each worker;
-    `jobs` limits how many workers compute at once, `threads` how many threads each framework may use. `prove` plants
-    every fault class into a copy of the truth, to count how many this very audit would catch."""
+    """How an audit is run. `timeout` is in seconds for each evaluation and `startup_timeout` for the import of
+    a framework, `max_memory` in bytes for each worker; the diagnosis of what was evaluated has a budget that is
+    counted, not timed. `jobs` limits how many workers compute at once, `threads` how many threads each framework may
+    use. `prove` plants every fault class into a copy of the truth, to count how many this very audit would catch."""
 
     seed: int = 0
     timeout: float = 60.0
+    startup_timeout: float = 180.0
     max_memory: int | None = None
     jobs: int | None = None
     threads: int = 1
@@ -53,7 +55,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class ProgressEvent:
-    """`done` of `total` evaluations are measured; `text` names what was last."""
+    """`done` of `total` evaluations are measured; `text` names what was last, or what is under way beside them."""
 
     done: int
     total: int
@@ -100,8 +102,13 @@ def audit(
     # A worker that is still importing is not waited for after an interruption.
     states = () if interrupted else pool.states(planned.backends, planned.subjects)
     first_used = _first_used(cases, states)
-    reports = tuple(_judged(case, known, settings, first_used.get(_identity(case), ())) for case, known in begun)
-    return _report(reports, settings, states, interrupted=interrupted)
+    reports = []
+    for case, known in begun:
+        if progress is not None and known.audited:
+            # The search for causes may take longer than all evaluations of a case.
+            progress(ProgressEvent(done, planned.evaluations, f"diagnosing {case.name}"))
+        reports.append(_judged(case, known, settings, first_used.get(_identity(case), ())))
+    return _report(tuple(reports), settings, states, interrupted=interrupted)
 
 
 def worker_pool(settings: Settings) -> Pool:
@@ -114,7 +121,12 @@ def worker_pool(settings: Settings) -> Pool:
 def _limits(settings: Settings) -> WorkerSettings:
     from gradaudit.workers import WorkerSettings
 
-    return WorkerSettings(timeout=settings.timeout, max_memory=settings.max_memory, threads=settings.threads)
+    return WorkerSettings(
+        timeout=settings.timeout,
+        startup_timeout=settings.startup_timeout,
+        max_memory=settings.max_memory,
+        threads=settings.threads,
+    )
 
 
 def _with_formulas(cases: tuple[Case, ...], settings: Settings) -> tuple[Case, ...]:

@@ -75,6 +75,14 @@ def check(  # noqa: PLR0917 - Typer passes every option by name
             metavar="SECONDS", envvar="GRADAUDIT_TIMEOUT", help="For one evaluation, then it is killed. [default: 60]"
         ),
     ] = None,
+    startup_timeout: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            envvar="GRADAUDIT_STARTUP_TIMEOUT",
+            help="For a worker to import its framework. [default: 180]",
+        ),
+    ] = None,
     max_memory: Annotated[
         str | None,
         typer.Option(metavar="SIZE", envvar="GRADAUDIT_MAX_MEMORY", help="Cap for each worker, e.g. 2GB or 512MiB."),
@@ -117,6 +125,7 @@ def check(  # noqa: PLR0917 - Typer passes every option by name
         "ignore": ignore,
         "fail-on": fail_on,
         "timeout": timeout,
+        "startup-timeout": startup_timeout,
         "max-memory": max_memory,
         "jobs": jobs,
         "seed": seed,

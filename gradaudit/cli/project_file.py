@@ -35,6 +35,7 @@ KEYS: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "ignore": (_strings, 'a list of code prefixes, for example ["POW"]'),
     "fail-on": (_text, '"error", "warning" or "info"'),
     "timeout": (_number, "a number of seconds"),
+    "startup-timeout": (_number, "a number of seconds"),
     "max-memory": (_text, 'a size, for example "2GB"'),
     "jobs": (_whole, "a whole number"),
     "seed": (_whole, "a whole number"),

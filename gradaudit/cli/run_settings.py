@@ -25,6 +25,8 @@ def run_settings(chosen: Mapping[str, Any], origins: Mapping[str, str], command:
     given: dict[str, Any] = {"prove": bool(chosen.get("prove"))}
     if "timeout" in chosen:
         given["timeout"] = amounts.seconds(chosen["timeout"], origins["timeout"])
+    if "startup-timeout" in chosen:
+        given["startup_timeout"] = amounts.seconds(chosen["startup-timeout"], origins["startup-timeout"])
     if "max-memory" in chosen:
         given["max_memory"] = amounts.byte_count(chosen["max-memory"], origins["max-memory"])
     if "jobs" in chosen:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gradaudit.errors import WorkerError
+from gradaudit.workers.settings import WorkerSettings
 from tests.reports import sample_report
 
 SPEC = "version: 1\nfunction: softmax\nlogits: [1, 2]\n"
@@ -27,11 +28,13 @@ def test_the_exit_status_is_that_of_the_report(cli, audits, status):
 def test_flags_reach_the_pipeline(cli, audits):
     cli(
         *("check", *CASE, "--dtype", "float16", "--timeout", "2.5", "--max-memory", "2GB", "--jobs", "2"),
+        *("--startup-timeout", "9"),
         *("--seed", "7", "--select", "CAN,DIV301", "--select", "sat", "--ignore", "POW", "--fail-on", "info"),
     )
     ((case,), settings) = audits.asked[0]
     assert (case.function.name, case.shape, case.dtypes) == ("softmax", (2,), ("float16",))
     assert (settings.timeout, settings.max_memory, settings.jobs, settings.seed) == (2.5, 2 * 10**9, 2, 7)
+    assert settings.startup_timeout == 9.0
     assert (settings.select, settings.ignore, settings.fail_on) == (("CAN", "DIV301", "sat"), ("POW",), "info")
     assert settings.command[:4] == ("gradaudit", "check", "--logits", "0.1, 2")
 
@@ -50,6 +53,7 @@ def test_what_no_flag_names_has_its_default(cli, audits):
     cli("check", *CASE)
     _, settings = audits.asked[0]
     assert (settings.timeout, settings.max_memory, settings.jobs, settings.seed) == (60.0, None, None, 0)
+    assert settings.startup_timeout == WorkerSettings().startup_timeout == 180.0
     assert (settings.select, settings.ignore, settings.fail_on) == ((), (), "error")
 
 
@@ -206,6 +210,7 @@ def test_errors_on_purpose_have_the_status_of_their_branch(cli, audits):
         (("--ignore", "ZZZ"), "--ignore 'ZZZ': no rule's code begins with it"),
         (("--fail-on", "eror"), "'eror' is not one of 'error', 'warning', 'info'"),
         (("--timeout", "0"), "--timeout 0: expected a number of seconds above 0"),
+        (("--startup-timeout", "-3"), "--startup-timeout -3: expected a number of seconds above 0"),
         (("--timeout", "nan"), "--timeout nan: expected a number of seconds above 0"),
         (("--max-memory", "2XB"), "--max-memory '2XB': not a size; give bytes, or a number with a unit such as 2GB"),
         (("--max-memory", "0"), "--max-memory '0': at least one byte is needed"),
@@ -234,6 +239,8 @@ def test_a_wrong_request_is_2_before_any_work(cli, audits, arguments, message):
         ("specs = ['a/*.yaml']", "[tool.gradaudit] specs: nothing matches 'a/*.yaml'"),
         ("fail-on = 'never'", "pyproject.toml: [tool.gradaudit] fail-on 'never': expected error, warning, info"),
         ("timeout = -1", "pyproject.toml: [tool.gradaudit] timeout -1: expected a number of seconds above 0"),
+        ("startup-timeout = 'x'", "[tool.gradaudit] startup-timeout = 'x': expected a number of seconds"),
+        ("startup-timeout = 0", "pyproject.toml: [tool.gradaudit] startup-timeout 0: expected a number of seconds"),
         ("select = ['CANN']", "pyproject.toml: [tool.gradaudit] select 'CANN': no rule's code begins with it"),
         ("output-format = 'ful'", "pyproject.toml: [tool.gradaudit] output-format 'ful': no such format"),
         ("seed = ", "pyproject.toml: cannot be read as TOML"),
