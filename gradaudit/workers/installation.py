@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from gradaudit.records.evaluation import BackendState
 
 PIP_INSTALL = "pip install "
+
+EXTRA = re.compile(r"gradaudit\[(?P<name>[a-z]+)\]")
 
 STARTUP = 300.0
 """Seconds within which a framework imports itself for the first time, its bytecode not compiled yet."""
@@ -85,8 +88,24 @@ def recipes_of(backend: Backend) -> tuple[Recipe, ...]:
 
     if backend.recipes or not backend.remedy.startswith(PIP_INSTALL):
         return backend.recipes
-    wanted = shlex.split(backend.remedy.removeprefix(PIP_INSTALL))
+    named = shlex.split(backend.remedy.removeprefix(PIP_INSTALL))
+    wanted = [each for name in named for each in (_of_extra(name) or (name,))]
     return (Recipe(tuple(dict.fromkeys((*wanted, "numpy", "ml-dtypes"))), oldest=(3, 10)),)
+
+
+def _of_extra(requirement: str) -> tuple[str, ...]:
+    """What an extra of gradaudit asks for: a worker needs that, and not gradaudit. () for any other requirement."""
+    from importlib.metadata import PackageNotFoundError, requires
+
+    extra = EXTRA.fullmatch(requirement)
+    if extra is None:
+        return ()
+    condition = re.compile(rf"""\s*\b(and\s+)?extra\s*==\s*["']{re.escape(extra["name"])}["']""")
+    try:
+        known = requires("gradaudit") or []
+    except PackageNotFoundError:
+        return ()
+    return tuple(condition.sub("", each).rstrip(" ;") for each in known if condition.search(each))
 
 
 def _recipe(backend: Backend) -> tuple[Recipe, str]:

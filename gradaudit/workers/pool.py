@@ -109,7 +109,7 @@ class Pool:
         return queue.submit(self._evaluate_subject, process, key, inputs, subject, experiments)
 
     def draw(self, distribution: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
-        """Numbers drawn by torch, which lives in a worker like every framework; by the one that no case has chosen."""
+        """Numbers drawn by torch, which lives in a worker like every framework; the one that no case has chosen."""
         return self.process("torch").draw(distribution, shape, seed)
 
     def states(self, names: Iterable[str], subjects: Iterable[Subject] = ()) -> tuple[BackendState, ...]:

@@ -193,6 +193,16 @@ def test_other_pythons_are_looked_for_on_the_path(tmp_path: Path, monkeypatch: p
 def test_a_backend_without_recipes_is_made_of_its_remedy() -> None:
     plain = backend("boxed")
     assert installation.recipes_of(plain) == (Recipe(("boxed", "numpy", "ml-dtypes"), oldest=(3, 10)),)
+    (extra,) = installation.recipes_of(replace(plain, remedy="pip install 'gradaudit[tensorflow]'"))
+    names = [each.partition(">=")[0] for each in extra.requirements]
+    assert names == ["keras", "tensorflow-cpu", "tensorflow", "numpy", "ml-dtypes"]
+    assert not any("extra" in each for each in extra.requirements)
+    assert extra.requirements[1].partition("; ")[2] in (
+        "platform_machine == 'x86_64' and sys_platform == 'linux'",
+        "(platform_machine == 'x86_64' and sys_platform == 'linux')",
+        'platform_machine == "x86_64" and sys_platform == "linux"',
+        '(platform_machine == "x86_64" and sys_platform == "linux")',
+    )
     with pytest.raises(FlagError, match="boxed has no environment of its own; to get it: ask its author"):
         installation.install(replace(plain, remedy="ask its author"), lambda _: None)
 
