@@ -219,7 +219,7 @@ def html(text):
         ),
         *("table", "caption", "thead", "tbody", "tr", "th", "td", "details", "summary", "figure", "figcaption"),
     }
-    drawn = {"svg", "g", "title", "rect", "line", "text"}
+    drawn = {"svg", "g", "title", "rect", "line", "polyline", "circle", "text"}
     for element in tree.iter():
         assert element.tag in {f"{HTML}{name}" for name in known} | {f"{SVG}{name}" for name in drawn}, element.tag
         assert not [name for name in element.attrib if name.startswith("on") or name in {"style", "src", "srcset"}]

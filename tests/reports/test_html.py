@@ -9,6 +9,7 @@ import pytest
 
 from gradaudit.reports.html import page
 from gradaudit.reports.html.charts import heat_map, histogram
+from gradaudit.reports.html.curves import curve
 from gradaudit.reports.html.markup import Html, join, tag
 from tests.reports import judges, sample_report, subject_report
 from tests.reports.judges import HTML, SVG
@@ -135,3 +136,46 @@ def test_a_histogram_counts_what_lies_beyond():
     assert drawn.count('class="bar"') == 7
     assert 'aria-label="x: up to 0.00391: 3; 0.5 to 1: 1; 2 to 8: 2"' in drawn
     assert histogram([0] * 11, "x").count("no elements") == 1
+
+
+def test_a_curve_over_scales_shows_where_errors_leave_their_tolerance():
+    case = sample_report.forum_case()
+    scales = (1.0, 10.0, 100.0, 1000.0)
+    ratios = (0.0, 0.5, 40.0, float("inf"))
+    measured = tuple(
+        replace(
+            case.measurements[0],
+            key=replace(case.measurements[0].key, scale=scale),
+            output=replace(case.measurements[0].output, max_error_over_tolerance=0.0),
+            jacobian=replace(
+                case.measurements[0].jacobian, max_error_over_tolerance=ratio, non_finite=int(np.isinf(ratio))
+            ),
+        )
+        for scale, ratio in zip(scales, ratios, strict=True)
+    )
+    facts = tuple(
+        sample_report.facts(scale=scale, complement=10.0**-exponent) for exponent, scale in enumerate(scales)
+    )
+    scaled = replace(case, case=replace(case.case, scale=scales), measurements=measured, facts=facts)
+    tree = judges.html(page.render(sample_report.sample_report(scaled)))
+    tables = {each.find(f"{HTML}caption").text: each for each in sections(tree)[0].iter(f"{HTML}table")}
+    rows = tables["Largest error over tolerance by the scale of the logits; beyond 1 it is no rounding"].iter(
+        f"{HTML}tr"
+    )
+    assert [text_of(cell) for cell in [*rows][1]] == ["numpy fused float32", "0", "0.5", "40", "inf"]
+    labels = [each.attrib["aria-label"] for each in sections(tree)[0].iter(f"{SVG}svg")]
+    assert labels[0].endswith("scale 1: 0; scale 10: 0.5; scale 100: 40; scale 1000: inf")
+    assert labels[1].startswith("float32: 1 - p of the most saturated row")
+
+
+def test_the_points_of_a_curve_stand_by_their_logarithm():
+    drawn = curve([(1.0, 0.01), (2.0, 0.1), (4.0, 1.0), (8.0, float("nan"))], "x", 1.0, "1")
+    heights = [float(y) for y in re.findall(r'cy="([0-9.]+)"', drawn)]
+    assert heights[0] - heights[1] == pytest.approx(heights[1] - heights[2], abs=0.2)
+    assert heights[3] < heights[2] < heights[1]
+    assert re.findall(r'circle class="([a-z]+)"', drawn) == ["bar", "bar", "bar", "beyond"]
+    assert "NaN" in drawn
+
+
+def test_a_case_with_one_scale_has_no_curve(tree):
+    assert not any("by the scale" in (each.text or "") for each in sections(tree)[0].iter(f"{HTML}caption"))

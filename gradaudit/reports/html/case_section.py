@@ -11,6 +11,7 @@ from gradaudit.reports.evaluation_rows import NUMBERS, Told, evaluation_rows
 from gradaudit.reports.evaluations import ordered
 from gradaudit.reports.facts_statements import facts_statements
 from gradaudit.reports.findings import about, place, setting
+from gradaudit.reports.html.curves import scale_curves
 from gradaudit.reports.html.markup import Html, tag
 from gradaudit.reports.html.tables import SIGNS, bulleted, named, table, told
 from gradaudit.reports.html.value_views import value_views
@@ -40,6 +41,7 @@ def case_section(report: Report, case: CaseReport, found: Sequence[Issue], kept:
         *_evaluations(case),
         *(_finding(report, issue, summaries, index) for index, issue in enumerate(shown)),
         *_left_out(len(found) - len(shown)),
+        *_folded("Scales: where errors leave their tolerance, where the softmax saturates", [*scale_curves(case)]),
         *_folded("Values: histograms, heat maps, small arrays", [*value_views(case)]),
         *_folded("Inputs: saturation, cancellation, conditioning", [*_facts(case)]),
         *_folded("Power: which kinds of fault these inputs could expose", [*_power(case)]),

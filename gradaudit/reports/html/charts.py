@@ -44,7 +44,7 @@ def heat_map(cells: np.ndarray, label: str, marked: np.ndarray, *, errors: bool 
             if marked[row, column]:
                 shapes.append(tag("rect", class_="mark", **where))
     width, height = columns * (side + GAP) + 1, rows * (side + GAP) + 1
-    return _svg(width, height, f"{label}; {_extreme(cells)}", shapes)
+    return drawing(width, height, f"{label}; {_extreme(cells)}", shapes)
 
 
 def histogram(counts: Sequence[int], label: str) -> Html:
@@ -66,7 +66,7 @@ def histogram(counts: Sequence[int], label: str) -> Html:
     shapes.append(tag("text", "1", x=limit * BAR, y=base + BASE - 2, text_anchor="middle"))
     shapes.append(tag("text", "0", x=0, y=base + BASE - 2))
     told = "; ".join(f"{_bin(index)}: {amount:,}" for index, amount in enumerate(counts) if amount)
-    return _svg(width, base + BASE, f"{label}: {told or 'no elements'}", shapes)
+    return drawing(width, base + BASE, f"{label}: {told or 'no elements'}", shapes)
 
 
 def _kind(value: float, *, errors: bool) -> str:
@@ -95,7 +95,8 @@ def _titled(kind: str, depth: float, where: dict[str, int], told: str) -> Html:
     return tag("g", tag("title", told), drawn)
 
 
-def _svg(width: int, height: int, label: str, shapes: Sequence[Html]) -> Html:
+def drawing(width: int, height: int, label: str, shapes: Sequence[Html]) -> Html:
+    """A framed picture, `width` by `height` pixels, that `label` tells those who do not see it."""
     frame = tag("rect", class_="frame", x=0.5, y=0.5, width=width - 1, height=height - 1)
     return tag(
         "svg",

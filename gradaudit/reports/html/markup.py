@@ -7,7 +7,7 @@ from html import escape
 
 from gradaudit.reports.terminal import terminal_safe
 
-VOID = frozenset({"br", "col", "link", "meta", "rect", "line", "path"})
+VOID = frozenset({"br", "col", "link", "meta", "rect", "line", "polyline", "circle"})
 """Elements that never have a child; those of SVG are closed by a slash, which HTML passes over."""
 
 

@@ -53,6 +53,7 @@ svg { display: block; }
 svg text { fill: var(--text); font: 10px ui-monospace, monospace; }
 .frame { fill: none; stroke: var(--line); } .positive { fill: var(--positive); } .negative { fill: var(--negative); }
 .bar { fill: var(--bar); } .beyond { fill: var(--wrong); } .nonfinite { fill: var(--wrong); }
+.curve { fill: none; stroke: var(--bar); stroke-width: 1.5; }
 .mark { fill: none; stroke: var(--wrong); stroke-width: 2; } .limit { stroke: var(--wrong); stroke-dasharray: 3 2; }
 @media (max-width: 40rem) { dl.named { grid-template-columns: minmax(0, 1fr); } th, td { padding: .25rem .4rem; } }
 @media print { details { display: block; } .scroll { overflow: visible; } }
