@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import MappingProxyType
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from gradaudit import workers
+from gradaudit.backends.interface import STANDALONE
 from gradaudit.measurement import sliced
 from gradaudit.measurement.audited import Audited
 from gradaudit.measurement.self_consistency import audit_self
@@ -21,6 +23,8 @@ from gradaudit.records.inputs import Inputs
 from gradaudit.records.measurement import MeasuredCase
 from gradaudit.records.subject import Subject
 from gradaudit.reference.truth import Truth
+from gradaudit.workers import requests
+from gradaudit.workers.adapter import load_adapter
 from gradaudit.workers.pool import Pool
 from tests.backends.onnx_models import model, node, of_operator, saved, training
 
@@ -148,6 +152,48 @@ def test_what_others_derived_wrongly_accuses_no_file_of_a_fault(pool: Pool, tmp_
     told, statements = faults(found)
     assert told == []
     assert any("the file is not at fault" in each for each in statements)
+
+
+@pytest.fixture
+def adapter() -> Any:
+    """The adapter in this process, where its parts can be replaced."""
+    loaded = load_adapter(STANDALONE / "onnx_subjects.py")
+    loaded.hello(1)
+    return loaded
+
+
+def asked(folder: Path) -> tuple[dict[str, object], dict[str, np.ndarray]]:
+    """A request to that adapter, and its arrays."""
+    path = saved(of_operator("SoftmaxCrossEntropyLoss", "mean", False, None), folder)
+    arrays = {"logits": LOGITS.astype(np.float32), "targets": LABELS, "upstream": np.asarray(1.75, np.float32)}
+    given = Inputs(MEAN, "float32", 1.0, (1,), *arrays.values(), False, None)
+    subject = Subject("loss.onnx", "onnxruntime", path.name, base_directory=str(folder))
+    key = EvaluationKey("loss.onnx", "onnxruntime", "custom", "float32", 1.0)
+    return requests.evaluate(key, given, subject, 60.0), arrays
+
+
+def test_a_file_that_takes_long_is_not_walked_around(
+    adapter: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adapter._sibling("onnx_experiments"), "RUNS", 10**12)
+    found = adapter.experiment(*asked(tmp_path))
+    assert "again.gradient" in found["experiments"]
+    assert "self.h" not in found["experiments"]
+    refused = found["notes"]["self"]["refused"]
+    assert list(refused) == ["float64", "float32"]
+    assert "some 1000000000000 would be needed" in refused["float64"]
+
+
+def test_without_onnx_ad_it_is_said_how_to_get_it(
+    adapter: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnx_ad", None)
+    with pytest.raises(
+        adapter.MissingError, match="differentiated by onnx-ad, which is not installed; pip install"
+    ) as no:
+        adapter.evaluate(*asked(tmp_path))
+    assert no.value.gradaudit_place == "loss.onnx"
+    assert adapter.hello(1)["versions"]["onnx-ad"] == "missing"
 
 
 @pytest.mark.parametrize(

@@ -18,10 +18,22 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+import time
 from typing import Any, Callable, Dict, Tuple
 
 Array = Any
 Request = Dict[str, Any]
+
+RUNS = 300
+"""What differences and complex steps cost, in forward runs; those of onnx.reference are the slowest."""
+
+SHARE_OF_TIMEOUT = 0.5
+DEFAULT_TIMEOUT = 20.0
+"""Seconds, where a request has no timeout."""
+
+
+class TooSlowError(Exception):
+    """The file is too large to be held against its own values in time."""
 
 
 def _sibling(stem: str) -> Any:
@@ -87,6 +99,12 @@ def _itself(request: Request, fed: Dict[str, Array], own: Any, dtype: str) -> An
     program = own.ready(request, fed, dtype)
     arrays = _in(fed, dtype)
     first = own.forward(program, arrays, request)
+    start = time.perf_counter()
+    own.forward(program, arrays, request)
+    seconds = time.perf_counter() - start
+    if RUNS * seconds > SHARE_OF_TIMEOUT * (request.get("timeout") or DEFAULT_TIMEOUT):
+        # What is tried for our own sake is not to take a file's evaluation beyond its time.
+        raise TooSlowError("one run takes %.2g s, and some %d would be needed" % (seconds, RUNS))
     fits = fed["upstream"].shape == first.shape
     random = np.random.RandomState(request["seed"] % (1 << 32))
     head = arrays["upstream"] if fits else random.standard_normal(first.shape).astype(dtype)
