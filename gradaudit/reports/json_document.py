@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from gradaudit.records.case import Case, FunctionCall, InlineArray, Upstream
 from gradaudit.records.evaluation import EvaluationFailure, EvaluationKey
+from gradaudit.records.finding import Finding
 from gradaudit.records.measurement import HISTOGRAM_EDGES, Measurement, Quantity
 from gradaudit.records.report import SCHEMA_VERSION, CaseReport, Environment, Report
 from gradaudit.records.subject import Subject
@@ -19,6 +20,9 @@ from gradaudit.reports.verdicts import verdicts
 
 LISTED_VALUES = 4096
 """Inline arrays up to this many elements stand in the report; of larger ones the shape does."""
+
+WORST_OF_PROBES = 3
+"""So many elements are listed of a probe that no finding names: dozens of probes are tried for a subject."""
 
 Document = dict[str, object]
 
@@ -90,7 +94,7 @@ def _case(report: CaseReport) -> Document:
         "expect": [_fields(expected) for expected in case.expect],
         "facts": [_fields(facts) for facts in report.facts],
         "evaluations": [
-            _measured(item, case) if isinstance(item, Measurement) else _failed(item, case)
+            _measured(item, case, report.findings) if isinstance(item, Measurement) else _failed(item, case)
             for item in ordered(report)
         ],
         "faults": [
@@ -143,8 +147,15 @@ def _matrix(case: Case) -> Document:
     }
 
 
-def _measured(measurement: Measurement, case: Case) -> Document:
+def _is_told(key: EvaluationKey, findings: Sequence[Finding]) -> bool:
+    """Whether an evaluation is of the case's own inputs, or of a probe that a finding about its subject names."""
+    named = (each for each in findings if each.probe == key.probe and each.subject in (None, key.subject))
+    return key.probe is None or any(each.dtype in (None, key.dtype) for each in named)
+
+
+def _measured(measurement: Measurement, case: Case, findings: Sequence[Finding]) -> Document:
     explanation = measurement.explanation
+    most = None if _is_told(measurement.key, findings) else WORST_OF_PROBES
     return {
         **_unmeasured(case),
         **_fields(measurement.key),
@@ -156,9 +167,9 @@ def _measured(measurement: Measurement, case: Case) -> Document:
         "formulation_needed": explanation.formulation if explanation.explains else None,
         "precision_needed": explanation.precision if explanation.explains else None,
         "explanation": _fields(explanation),
-        "loss": _quantity(measurement.output),
-        "gradient": _quantity(measurement.gradient),
-        "jacobian": _quantity(measurement.jacobian),
+        "loss": _quantity(measurement.output, most),
+        "gradient": _quantity(measurement.gradient, most),
+        "jacobian": _quantity(measurement.jacobian, most),
         "values": {
             name: _values(quantity, measurement.key)
             for name, quantity in (
@@ -206,12 +217,14 @@ def _unmeasured(case: Case) -> Document:
     }
 
 
-def _quantity(measured: Quantity | None) -> Document | None:
+def _quantity(measured: Quantity | None, most: int | None) -> Document | None:
+    """What was measured of an array, with the `most` (None: all) of its worst elements that are known."""
     if measured is None:
         return None
     sums = measured.sums
     return {
-        **_fields(measured, leave_out=("values",)),
+        **_fields(measured, leave_out=("values", "worst")),
+        "worst": [_plain(element) for element in measured.worst[:most]],
         "sum": None if sums is None else _plain(sums.got),
         "sum_expected": None if sums is None else _plain(sums.expected),
         "sum_tolerance": None if sums is None else _plain(sums.tolerance),

@@ -301,7 +301,13 @@ def _quantity() -> Schema:
             "shape": INDEX,
             **dict.fromkeys(counted, COUNT),
             **dict.fromkeys((*measured, "undecided_share", "vacuous_share"), NUMBER),
-            "worst": {"type": "array", "items": _ref("element"), "maxItems": 20},
+            "worst": {
+                "type": "array",
+                "items": _ref("element"),
+                "maxItems": 20,
+                "description": "worst first: up to 20 elements of the case's own inputs and of probes that a finding "
+                "names, up to 3 of other probes",
+            },
             "worst_cancelled": _or_null(_ref("element")),
             "histogram": _list(COUNT),
             "special_classes": _list({"type": "array", "prefixItems": [INDEX, STRING], "minItems": 2, "maxItems": 2}),

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from gradaudit.records.finding import Finding
+from gradaudit.reports import json_document
 from gradaudit.reports.json_document import document, render
 from gradaudit.reports.report_schema import report_schema
-from tests.reports import sample_report
+from tests.reports import sample_report, subject_report
 
 EVALUATION_FIELDS = {
     *("subject", "backend", "formulation", "dtype", "scale", "status", "profile", "seconds", "loss_dtype", "probe"),
@@ -156,3 +157,19 @@ def test_a_large_inline_array_is_described_and_not_listed(friendly_report):
     large = sample_report.InlineArray(np.zeros((5000, 2)))
     changed = replace(friendly_report, cases=(replace(case, case=replace(case.case, logits=large)),))
     assert document(changed)["cases"][0]["logits"] == {"kind": "inline", "shape": [5000, 2], "values": None}
+
+
+def test_the_worst_elements_of_probes_that_no_finding_names_are_few(
+    friendly_report, monkeypatch
+):
+    monkeypatch.setattr(json_document, "WORST_OF_PROBES", 2)
+    case = subject_report.subject_case()
+    listed = {
+        (each["subject"], each["probe"]): len(each["gradient"]["worst"])
+        for each in document(replace(friendly_report, cases=(case,)))["cases"][0]["evaluations"]
+        if each["gradient"] is not None
+    }
+    known = {(each.key.subject, each.key.probe): len(each.gradient.worst) for each in case.measurements}
+    assert set(known.values()) == {3}
+    told = {("Wrong", "ignored-rows"), *(place for place in known if place[1] is None)}
+    assert listed == {place: 3 if place in told else 2 for place in known}
