@@ -30,6 +30,13 @@ between kernels in the dtype. exp and log are SLEEF's, within 1 ULP; sums run in
 Over a dimension that is not the last, the softmax kernel of 16-bit types keeps w = exp(z - max) of some columns (the
 rest after whole vectors of 32) in the dtype before it divides: p = R(R(w) / sum w), `stored_exponentials`.
 
+Compiled (torch.compile, read off the C++ that inductor writes): a 16-bit type is computed in float32 throughout, also
+where the eager form is a chain of stored operations, and sums over rows are kept in it; only what one kernel hands to
+the next, and what the backward needs of the forward (p, l), is stored in the dtype. softmax's backward is the
+expanded K[p g - p sum(p g)], with two roundings more than the kernel's factored form. The exponentials are SLEEF's
+too. One program is compiled for each function, dtype and set of shapes, which takes some seconds with a C++ compiler;
+without one the row says so.
+
 One kernel does not keep what it declares: log_softmax over a last dimension of a 16-bit type rounds the sum and
 its logarithm to that type (`statistics` says float32). The audit reports it as DIV304.
 """
@@ -37,12 +44,15 @@ its logarithm to that type (`statistics` says float32). The audit reports it as 
 from __future__ import annotations
 
 from gradaudit.backends.interface import STANDALONE, Backend
+from gradaudit.records.evaluation import EAGER
 from gradaudit.records.profile import Profile
 
 SIXTEEN_BITS = ("float16", "bfloat16")
 
 
-def profile(function: str, formulation: str, dtype: str, *, classes_last: bool = True) -> Profile:
+def profile(
+    function: str, formulation: str, dtype: str, *, classes_last: bool = True, execution: str = EAGER
+) -> Profile:
     """What this module's docstring says."""
     probabilities = "quotient"
     if function in ("cross_entropy", "log_softmax") or formulation == "log_softmax":
@@ -50,6 +60,11 @@ def profile(function: str, formulation: str, dtype: str, *, classes_last: bool =
         probabilities = "quotient" if formulation in ("unfused", "unshifted") else "exp_log"
     elif function == "logsumexp" and formulation == "fused":
         probabilities = "exp_lse"
+    if execution != EAGER:
+        if (function, formulation) == ("softmax", "fused"):
+            probabilities = "expanded"
+        inside = "float32" if dtype in SIXTEEN_BITS else dtype
+        return Profile(inside, inside, dtype, inside, 1.0, 1.0, "any", probabilities)
     if dtype not in SIXTEEN_BITS:
         return Profile(dtype, dtype, dtype, dtype, 1.0, 1.0, "any", probabilities)
     # logsumexp and the unshifted forms are chains of single operations, each stored: no kernel spans two of them.
@@ -72,4 +87,5 @@ BACKEND = Backend(
     profile=profile,
     subjects=STANDALONE / "torch_subjects.py",
     devices=("cpu", "cuda", "mps"),
+    executions=(EAGER, "compiled"),
 )

@@ -15,7 +15,8 @@ class Profile:
     names the summation tree: "any" (n - 1), "pairwise" (NumPy), "lanes" (at least 8 partial sums).
     `probabilities` tells how the backward of cross entropy forms p: "quotient" (w / s) or "exp_log" (exp of the
     stored log-probability), or that of logsumexp: "exp_lse" (exp of the logit minus the stored result), or that of
-    softmax: "quotient_rule" (the quotient is differentiated, w (g / s - sum of g w / s^2), and no p stored for it).
+    softmax: "quotient_rule" (the quotient is differentiated, w (g / s - sum of g w / s^2), and no p stored for it) or
+    "expanded" (p g - p sum of p g).
     `flushes` is true where subnormal results become zero. `result` is the format of the returned arrays where it is
     narrower than `storage`: one rounding at the very end. `reduction` is the format in which the losses and class
     weights of different rows are added up where it is not `accumulate`. `stored_exponentials` is true where a kernel

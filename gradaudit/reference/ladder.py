@@ -94,13 +94,7 @@ def rows(function: str, formulation: str, profile: Profile, reading: str = "logi
 def _forms(function: str, formulation: str, probabilities: str) -> tuple[_Form, ...]:
     strictest = _Form("shifted", fused.programs(function, "quotient"))
     if formulation == "fused":
-        own = {"quotient_rule": "shifted, by the quotient rule", "exp_log": "shifted, p = exp(log p)"}
-        if probabilities in own:
-            return strictest, _Form(own[probabilities], fused.programs(function, probabilities))
-        if probabilities == "exp_lse":
-            lossy = fused.programs(function, "exp_lse")
-            return strictest, _Form("p = exp(x - logsumexp)", lossy, looser=True, common_offset=True)
-        return (strictest,)
+        return (strictest, *_fused(function, probabilities))
     if formulation == "log_softmax":
         return strictest, _Form("log_softmax", log_softmax.programs(function, probabilities))
     if formulation == "renormalised":
@@ -108,6 +102,21 @@ def _forms(function: str, formulation: str, probabilities: str) -> tuple[_Form, 
     if formulation == "unfused":
         return strictest, _Form("unfused", unfused.programs(function, probabilities), looser=True)
     return strictest, _Form(UNSHIFTED, unshifted.programs(function, probabilities), looser=True)
+
+
+def _fused(function: str, probabilities: str) -> tuple[_Form, ...]:
+    """The fused form whose backward is another one than by the stored quotient."""
+    names = {
+        "quotient_rule": "shifted, by the quotient rule",
+        "expanded": "shifted, p g - p sum p g",
+        "exp_log": "shifted, p = exp(log p)",
+    }
+    if probabilities in names:
+        return (_Form(names[probabilities], fused.programs(function, probabilities)),)
+    if probabilities == "exp_lse":
+        lossy = fused.programs(function, "exp_lse")
+        return (_Form("p = exp(x - logsumexp)", lossy, looser=True, common_offset=True),)
+    return ()
 
 
 def precisions(profile: Profile) -> tuple[tuple[str, Profile], ...]:

@@ -57,7 +57,7 @@ def test_profiles_are_complete_and_no_wider_than_is_possible(
     known = set(formats.FORMATS)
     assert {profile.compute, profile.accumulate, profile.storage, profile.statistics} <= known
     assert profile.height in HEIGHTS
-    assert profile.probabilities in ("quotient", "exp_log", "exp_lse", "quotient_rule")
+    assert profile.probabilities in ("quotient", "exp_log", "exp_lse", "quotient_rule", "expanded")
     u = {key: form.unit_roundoff for key, form in formats.FORMATS.items()}
     # Nothing is promised beyond float32 for 16-bit types, and beyond the dtype itself for the others.
     best = "float32" if dtype in ("float16", "bfloat16") else dtype

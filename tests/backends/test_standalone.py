@@ -28,6 +28,7 @@ ALLOWED: dict[str, set[str]] = {
     "user_code.py": {"numpy"},
     "process_state.py": set(),
     "torch_subjects.py": {"numpy", "torch"},
+    "torch_compiled.py": {"torch"},
     "torch_runs.py": {"torch"},
     "torch_experiments.py": {"torch"},
     "numpy_subjects.py": {"numpy", "ml_dtypes"},

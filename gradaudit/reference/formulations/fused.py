@@ -13,6 +13,7 @@ import numpy as np
 from gradaudit.functions.mxnet import softmax_output
 from gradaudit.functions.rows import Rows
 from gradaudit.numerics.ball import Ball, BallAlgebra
+from gradaudit.numerics.bounds import phi
 from gradaudit.reference.formulations.program import Program, loss_of
 from gradaudit.reference.formulations.softmax_output import program as softmax_output_program
 from gradaudit.reference.kernels import label_vjp, log_softmax_vjp, softmax_vjp
@@ -57,14 +58,20 @@ def _quotient_rule(m: BallAlgebra, rows: Rows[Ball]) -> Ball:
     return quotient_rule(m, m.softmax(rows.z), rows.upstream, shifted.p * s, s)
 
 
+def _expanded(m: BallAlgebra, rows: Rows[Ball]) -> Ball:
+    """The softmax VJP as p g - p c, c = sum p g: u p |g| <= u p (|g - c| + |c|) and u p |c| more, as if p were off by
+    two roundings (docs/numerics.md, "Softmax VJP")."""
+    p, twice = m.softmax(rows.z), phi(2.0 * m.arithmetic.u)
+    return softmax_vjp(m, Ball(m, p.mid, p.rad + twice * (p.mid + p.rad)), rows.upstream)
+
+
 def programs(function: str, probabilities: str) -> Program:
     """The fused program of `function` whose backward forms p as `probabilities` says."""
-    if (function, probabilities) == ("softmax", "quotient_rule"):
-        return Program(lambda m, rows: m.softmax(rows.z), _quotient_rule)
     if function == softmax_output.NAME:
         return softmax_output_program()
     if function == "softmax":
-        return Program(lambda m, rows: m.softmax(rows.z), _softmax_gradient)
+        vjp = {"expanded": _expanded, "quotient_rule": _quotient_rule}.get(probabilities, _softmax_gradient)
+        return Program(lambda m, rows: m.softmax(rows.z), vjp)
     form = {"quotient": quotient, "exp_log": exp_log, "exp_lse": exp_lse}[probabilities]
     if function == "log_softmax":
         return Program(
