@@ -69,8 +69,8 @@ MESSAGES = [
     (
         SOFTMAX + "zzz: 1\n",
         [
-            "4:1: unknown key 'zzz'; there are name, function, logits, targets, axis, upstream, derivatives, device, "
-            "autocast, scale, dtypes, backends, formulations, subjects, probes, expect, ignore"
+            "4:1: unknown key 'zzz'; there are name, semantics, function, logits, targets, axis, upstream, derivatives, "
+            "device, autocast, scale, dtypes, backends, python, formulations, execution, subjects, probes, expect, ignore"
         ],
     ),
     (
@@ -80,8 +80,9 @@ MESSAGES = [
     (
         SOFTMAX + '"\\e[31m": 1\n',
         [
-            "4:1: unknown key '\\x1b[31m'; there are name, function, logits, targets, axis, upstream, derivatives, device, "
-            "autocast, scale, dtypes, backends, formulations, subjects, probes, expect, ignore"
+            "4:1: unknown key '\\x1b[31m'; there are name, semantics, function, logits, targets, axis, upstream, "
+            "derivatives, device, autocast, scale, dtypes, backends, python, formulations, execution, subjects, probes, "
+            "expect, ignore"
         ],
     ),
     (SOFTMAX + "name:\n", ["4:6: name: the value is empty; give one, or remove the key"]),
@@ -339,9 +340,18 @@ MESSAGES = [
     (SOFTMAX + "backends: [numpy, pytorch]\n", ["4:19: backends[1]: 'pytorch' is not known; did you mean 'torch'?"]),
     (
         SOFTMAX + "formulations: [unfused]\n",
-        ["4:16: formulations: softmax has no formulation 'unfused'; it has fused, log_softmax or unshifted"],
+        [
+            "4:16: formulations: softmax has no formulation 'unfused'; it has fused, log_softmax or unshifted; did you "
+            "mean 'fused'?"
+        ],
     ),
-    (SOFTMAX + "formulations: fussed\n", ["4:15: formulations: 'fussed' is not known; did you mean 'fused'?"]),
+    (
+        SOFTMAX + "formulations: fussed\n",
+        [
+            "4:15: formulations: softmax has no formulation 'fussed'; it has fused, log_softmax or unshifted; did you "
+            "mean 'fused'?"
+        ],
+    ),
     # expectations
     (
         SOFTMAX + "expect: SAT21\n",

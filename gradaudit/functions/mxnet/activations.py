@@ -10,7 +10,7 @@ from types import MappingProxyType
 import numpy as np
 
 from gradaudit.functions import log_softmax, softmax
-from gradaudit.functions.interface import Dialect, Function, Parameter, Setting
+from gradaudit.functions.interface import Dialect, Parameter, Setting
 from gradaudit.records.case import FunctionCall
 from gradaudit.records.inputs import Inputs
 
@@ -86,19 +86,11 @@ def problems_of_length(setting: Setting) -> Iterator[tuple[str, str]]:
             return
 
 
-def _activation(name: str, own: Function, **parts: object) -> Function:
-    return replace(
-        own,
-        name=f"mxnet.{name}",
-        source=SOURCE.format(name),
-        formulations=("fused",),
-        **parts,  # type: ignore[arg-type]
-    )
-
-
-SOFTMAX = _activation(
-    "softmax",
+SOFTMAX = replace(
     softmax.FUNCTION,
+    name="mxnet.softmax",
+    source=SOURCE.format("softmax"),
+    formulations=("fused",),
     summary="MXNet's softmax: probabilities along one axis, of the first `length` classes of each row.",
     formula="p_j = exp(x_j / T) / sum_{k < n_i} exp(x_k / T) for j < n_i, else 0; n_i the length of row i, or all "
     "classes; T the temperature",
@@ -107,18 +99,22 @@ SOFTMAX = _activation(
     parameters=(TEMPERATURE, *LENGTHS),
     dialect=Dialect(lambda _: "softmax", softmax_inputs, problems_of_length),
 )
-LOG_SOFTMAX = _activation(
-    "log_softmax",
+LOG_SOFTMAX = replace(
     log_softmax.FUNCTION,
+    name="mxnet.log_softmax",
+    source=SOURCE.format("log_softmax"),
+    formulations=("fused",),
     summary="MXNet's log_softmax: logarithms of the probabilities along one axis.",
     formula="log p_j = x_j / T - log sum_k exp(x_k / T), T the temperature",
     gradient_formula="dL/dx_j = (g_j - p_j sum_k g_k) / T, g the head gradient",
     parameters=(TEMPERATURE,),
     dialect=Dialect(lambda _: "log_softmax", log_softmax_inputs, one_axis),
 )
-SOFTMIN = _activation(
-    "softmin",
+SOFTMIN = replace(
     softmax.FUNCTION,
+    name="mxnet.softmin",
+    source=SOURCE.format("softmin"),
+    formulations=("fused",),
     summary="MXNet's softmin: the softmax of the negated data along one axis.",
     formula="p_j = exp(-x_j / T) / sum_k exp(-x_k / T), T the temperature",
     gradient_formula="dL/dx_j = -p_j (g_j - sum_k p_k g_k) / T, g the head gradient",

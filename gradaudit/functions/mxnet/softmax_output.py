@@ -103,7 +103,7 @@ def problems(setting: Setting) -> Iterator[tuple[str, str]]:
 
 
 FUNCTION = Function(
-    name=NAME,
+    name="mxnet.SoftmaxOutput",
     summary="MXNet's SoftmaxOutput: probabilities, and the gradient of a cross entropy for any head gradient.",
     formula="p_j = exp(x_j) / sum_k exp(x_k), along axis 1 with multi_output, else along the last",
     gradient_formula="(p_j - t_ij) grad_scale / n. Labels: t_ij = 1 - a at the label, a / (K - 1) elsewhere, "
