@@ -203,7 +203,8 @@ def _cut(asked: _Asked, exact: Enclosure) -> tuple[SecondOrder, NamedFault] | No
         )
         advice = "return the derivative by the targets as well (-log p times upstream), or take detach() away"
     key = asked.entry.evaluation.key
-    fault = NamedFault(FAULT, key, f"{statement}{_place(asked.entry)}", advice, (("exact", value),))
+    evidence = (("derivative", asked.derivative), ("exact", value))
+    fault = NamedFault(FAULT, key, f"{statement}{_place(asked.entry)}", advice, evidence)
     return _said(asked, "cut", f"cut off: {how}"), fault
 
 

@@ -11,9 +11,6 @@ from gradaudit.rules.wording import plural
 UNDIAGNOSED = "undiagnosed"
 """The fault of a subject with errors that no known fault explains."""
 
-SPEAKS_NOT_OF_VALUES = frozenset({UNDIAGNOSED, "detached-path"})
-"""Faults that leave wrong values unexplained."""
-
 NAMED_PROBES = 3
 
 Setting = tuple[str, str, str, str, float]
@@ -55,7 +52,9 @@ def shown_by(showing: Sequence[Measurement], group: Sequence[Measurement], telli
 def named_faults(measured: MeasuredCase, key: EvaluationKey) -> tuple[NamedFault, ...]:
     """The faults that explain the values of this subject at this dtype."""
     return tuple(
-        fault for fault in measured.faults if fault.fault not in SPEAKS_NOT_OF_VALUES and _concerns(fault.key, key)
+        fault
+        for fault in measured.faults
+        if fault.fault != UNDIAGNOSED and not is_of_further_derivative(fault) and _concerns(fault.key, key)
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from gradaudit.measurement.audited import Audited
 from gradaudit.measurement.diagnosis import naming, partial, ranges
+from gradaudit.measurement.diagnosis.agreement import settle
 from gradaudit.measurement.diagnosis.budget import Budget
 from gradaudit.measurement.diagnosis.fitted import fitted
 from gradaudit.measurement.diagnosis.readings import Evidence
@@ -31,6 +32,7 @@ def concluded(audited: Sequence[Audited], rows: Sequence[ToleranceRow]) -> tuple
     What special values show is a matter of policy and neither asks for a fault nor refutes one.
     """
     views = _views(audited)
+    settle(views, rows)
     wrong = [view for view in views if not (view.output_right and view.gradient_right)]
     misshapen = partial.shapes(audited)
     if not wrong:
@@ -107,9 +109,8 @@ def _tiers(views: Sequence[View]) -> list[list[View]]:
 
 def _accounts_for(found: Explanation, view: View, row: ToleranceRow, loosest: ToleranceRow | None) -> bool:
     """Whether an explanation of other evaluations holds for this one too."""
-    if not view.upstream.any():
-        # A factor that is divided by the upstream gradient leaves a gradient where 0 is due.
-        return found.gradient.constant is not None and "u" in found.gradient.constant.symbols
+    if not view.upstream.any() and found.gradient.constant is not None and "u" in found.gradient.constant.symbols:
+        return True  # a factor that is divided by the upstream gradient leaves a gradient where 0 is due
     return holds(found, view, row) or (loosest is not None and holds(found, view, row, loosest))
 
 

@@ -48,6 +48,7 @@ MEANINGS = {
     "u_sum": "the sum of the upstream gradient",
     "u_mean": "the mean of the upstream gradient",
     "W": "the sum of the weights of the labels",
+    "A": "the sum of the alphas of the labels",
     "w_sum": "the sum of all class weights",
     "w_first": "the weight of the first class",
     "eps": "the label smoothing",
@@ -105,6 +106,10 @@ def symbols(view: View) -> dict[str, float]:
         values |= {"w_sum": float(view.weight.sum()), "w_first": float(view.weight[0])}
         if view.block.labels is not None:
             values["W"] = float(view.weight[view.block.labels][view.counted].sum())
+    if "alpha" in view.parameters and view.block.labels is not None:
+        alpha = view.parameters["alpha"]
+        own = np.array(alpha)[view.block.labels] if isinstance(alpha, tuple) else np.ones(rows)
+        values["A"] = float(own[view.counted].sum())
     return values
 
 
@@ -116,7 +121,18 @@ FARTHEST = 4
 """The largest order of a product of two factors: beyond it some product is near any number."""
 
 
-NATURAL = ({"V", "N"}, {"W", "N"}, {"W", "V"}, {"N", "N-1"}, {"N", "N+1"}, {"V", "V-1"}, {"V", "I"}, {"C", "C-1"})
+NATURAL = (
+    {"V", "N"},
+    {"W", "N"},
+    {"W", "V"},
+    {"A", "N"},
+    {"A", "V"},
+    {"N", "N-1"},
+    {"N", "N+1"},
+    {"V", "V-1"},
+    {"V", "I"},
+    {"C", "C-1"},
+)
 """Quotients that a wrong denominator gives; others are rather two factors."""
 
 
@@ -139,6 +155,8 @@ class Search:
         base: dict[str, np.ndarray] = {}
         for name in names:
             column = np.array([values[name] for values in each])
+            if name == "A" and all(values[name] == values["V"] for values in each):
+                continue  # no class has a weight
             # What is 1 or 0 everywhere is no factor.
             if not np.all(column == 1.0) and np.any(column != 0.0):
                 base[name] = column

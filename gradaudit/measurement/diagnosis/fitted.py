@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from gradaudit.measurement.diagnosis.models import clamps, smoothing
+from gradaudit.measurement.diagnosis.models import clamps, extra_terms, smoothing
 from gradaudit.measurement.diagnosis.models.logits import scaled_by
 from gradaudit.measurement.diagnosis.models.variation import Variation
 from gradaudit.measurement.diagnosis.readings import Evidence
@@ -37,20 +37,27 @@ def _candidates(evidence: Evidence) -> Iterator[Variation]:
         for value in _rounded(_scale(wrong[0])):
             yield scaled_by(value)
     if wrong and wrong[0].block.labels is not None:
-        view = wrong[0]
-        for first, second in _masses(view):
-            for value in _rounded(second * view.truth.layout.active_classes):
-                yield smoothing.unasked(value)
-            for value in _rounded(second * (view.truth.layout.active_classes - 1)):
-                yield smoothing.on_others(value)
-            for own, other in zip(_rounded(first), _rounded(second), strict=False):
-                yield smoothing.of_masses(own, other)
+        yield from _smoothed(wrong[0])
     if not evidence.views[0].truth.function.takes_targets:
         return
+    if wrong:
+        for place, factor in extra_terms.factors(wrong[0], evidence.predicted(wrong[0], ()).gradient.mid):
+            for value in _rounded(abs(factor)):
+                yield extra_terms.of_term(place, math.copysign(value, factor))
     for view in (view for view in evidence.views if not view.output_right):
         for level in _levels(view):
             for value in _rounded(level):
                 yield from clamps.clamps(value, f"{value:g}")
+
+
+def _smoothed(view: View) -> Iterator[Variation]:
+    for first, second in _masses(view):
+        for value in _rounded(second * view.truth.layout.active_classes):
+            yield smoothing.unasked(value)
+        for value in _rounded(second * (view.truth.layout.active_classes - 1)):
+            yield smoothing.on_others(value)
+        for own, other in zip(_rounded(first), _rounded(second), strict=False):
+            yield smoothing.of_masses(own, other)
 
 
 def _rounded(value: float) -> list[float]:

@@ -92,6 +92,15 @@ def _weights(factor: Factor) -> Meaning | None:
     return Meaning(fault, factor.spoken, advice, "ordinary")
 
 
+def _alphas(factor: Factor) -> Meaning | None:
+    if "A" not in factor.used:
+        return None
+    what = "the mean is divided by the sum of the alphas of the labels, not by the number of rows that count"
+    if factor.constant.text not in {"V/A", "N/A"}:
+        what = factor.spoken
+    return Meaning("mean-denominator", what, factor.by_rows, "ordinary")
+
+
 def _upstream(factor: Factor) -> Meaning | None:
     if not any(name.startswith("u") for name in factor.used):
         return None
@@ -154,6 +163,7 @@ _IN_ORDER: tuple[Callable[[Factor], Meaning | None], ...] = (
     _classes,
     _ignored,
     _weights,
+    _alphas,
     _upstream,
     _transform,
     _smoothing,

@@ -270,7 +270,7 @@ def _missing() -> list[Pattern]:
         def vector(view: View) -> np.ndarray | None:
             result = np.ones(view.rows)
             result[places(view.rows)] = 0.0
-            return result if view.rows > 1 else None
+            return result
 
         return vector
 

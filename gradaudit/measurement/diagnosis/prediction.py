@@ -71,6 +71,13 @@ def floor(view: View) -> float:
     return 8.0 * (a.eta_operation + a.eta_result) * max(1.0, largest)
 
 
+def due(view: View, row: ToleranceRow) -> Prediction:
+    """:func:`reference`, made once for each evaluation and row."""
+    result = view.remembered(("due", row.formulation, row.precision), lambda: reference(view, row))
+    assert isinstance(result, Prediction)
+    return result
+
+
 def reference(view: View, row: ToleranceRow) -> Prediction:
     """What is due, from the truth, under one admissible formulation."""
     truth, layout = view.truth, view.truth.layout

@@ -16,13 +16,13 @@ from gradaudit.measurement.diagnosis.prediction import (
     Bounded,
     Prediction,
     differs,
+    due,
     floor,
     loosened,
-    reference,
     roundings,
     with_shift,
 )
-from gradaudit.measurement.diagnosis.scales import Scales, row_scales
+from gradaudit.measurement.diagnosis.scales import Scales, loss_interval, row_scales
 from gradaudit.measurement.diagnosis.view import View
 from gradaudit.reference.ladder import ToleranceRow
 
@@ -72,8 +72,8 @@ class Fit:
     """How a recipe fits the gradient of one evaluation: factors of the rows, and rows that leak.
 
     `known`: no element of the prediction is undecided altogether. `asked` elements are wrong, `decided` of them by a
-    prediction beyond its own radius. `beside` tells for each pattern, after one factor for all rows, whether the rows'
-    factors agree beside it.
+    prediction beyond its own radius. `beside` tells for each pattern, after one factor for all rows, whether the
+    rows' factors agree beside it.
     """
 
     scales: Scales
@@ -128,19 +128,14 @@ class Evidence:
         if loosest is None:
             return plain
         key = ("loosened", self._loose, *key_of_recipe(recipe))
-        result = view.remembered(key, lambda: loosened(plain, self._due(view, self.row), self._due(view, loosest)))
-        assert isinstance(result, Prediction)
-        return result
-
-    def _due(self, view: View, row: ToleranceRow) -> Prediction:
-        result = view.remembered(("due", row.formulation, row.precision), lambda: reference(view, row))
+        result = view.remembered(key, lambda: loosened(plain, due(view, self.row), due(view, loosest)))
         assert isinstance(result, Prediction)
         return result
 
     def _plain(self, view: View, recipe: Recipe) -> Prediction:
         def make() -> Prediction:
             if not recipe:
-                return self._due(view, self.row)
+                return due(view, self.row)
             self.budget.spend(view.x.size)
             try:
                 return predict(view, recipe)
@@ -180,10 +175,10 @@ class Evidence:
         scales = Scales(np.where(leaking, -np.inf, scales.low), np.where(leaking, np.inf, scales.high))
         if not scales.possible:
             return None
-        if (recipe or leaking.any()) and not got[~leaking].any():
+        nothing = not got[~leaking].any() and bool(np.any(np.abs(predicted.mid) > predicted.rad))
+        if nothing and (recipe or leaking.any()):
             # What is 0 everywhere is no multiple of something: a factor of 0 explains nothing.
-            if np.any(np.abs(predicted.mid) > predicted.rad):
-                return None
+            return None
         asked = decided = 0
         if not view.gradient_right:
             returned = (np.abs(got) > absolute) & ~leaking[:, None]
@@ -387,18 +382,3 @@ class Evidence:
 
 def _agree(intervals: Sequence[Interval]) -> bool:
     return max(low for low, _ in intervals) <= min(high for _, high in intervals)
-
-
-def loss_interval(view: View, losses: Bounded) -> Interval:
-    """Factors by which row losses [rows, 1] explain a returned loss, reduced or not."""
-    assert view.loss is not None
-    if not view.truth.reduced:
-        return row_scales(losses, view.loss, roundings(view), floor(view)).shared()
-    a, den = view.m.arithmetic, view.truth.denominator.value
-    if den == 0.0:
-        return FREE
-    size = float(np.abs(losses.mid).sum())
-    rad = float(losses.rad.sum())
-    rad += a.height(view.rows) * a.u_reduction * (size + rad)
-    whole = Bounded(np.array([[float(losses.mid.sum()) / den]]), np.array([[rad / den]]))
-    return row_scales(whole, view.loss.reshape(1, 1), roundings(view), floor(view)).shared()

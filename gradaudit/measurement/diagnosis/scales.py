@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gradaudit.measurement.diagnosis.prediction import Bounded
+from gradaudit.measurement.diagnosis.prediction import Bounded, floor, roundings
+from gradaudit.measurement.diagnosis.view import View
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,3 +91,18 @@ def row_scales(predicted: Bounded, got: np.ndarray, relative: float, absolute: f
     low = np.where(settled | (needed <= 1.0), low, needed)
     refuted |= np.isinf(needed) | (~np.isfinite(got) & ~np.isinf(rad)).any(axis=-1)
     return Scales(np.where(refuted, np.inf, low), np.where(refuted, -np.inf, high))
+
+
+def loss_interval(view: View, losses: Bounded) -> tuple[float, float]:
+    """Factors by which row losses [rows, 1] explain a returned loss, reduced or not."""
+    assert view.loss is not None
+    if not view.truth.reduced:
+        return row_scales(losses, view.loss, roundings(view), floor(view)).shared()
+    a, den = view.m.arithmetic, view.truth.denominator.value
+    if den == 0.0:
+        return -np.inf, np.inf
+    size = float(np.abs(losses.mid).sum())
+    rad = float(losses.rad.sum())
+    rad += a.height(view.rows) * a.u_reduction * (size + rad)
+    whole = Bounded(np.array([[float(losses.mid.sum()) / den]]), np.array([[rad / den]]))
+    return row_scales(whole, view.loss.reshape(1, 1), roundings(view), floor(view)).shared()

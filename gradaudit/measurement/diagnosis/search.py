@@ -8,7 +8,7 @@ from itertools import combinations, islice
 
 import numpy as np
 
-from gradaudit.measurement.diagnosis.models import axes, logits, losses, outputs, parameters, targets
+from gradaudit.measurement.diagnosis.models import axes, given, logits, losses, outputs, parameters, targets
 from gradaudit.measurement.diagnosis.models.variation import STAGES, Recipe, Variation
 from gradaudit.measurement.diagnosis.patterns import Pattern
 from gradaudit.measurement.diagnosis.readings import RIGHT, Evidence, Reading
@@ -59,9 +59,9 @@ class Explanation:
 
 
 def catalogue(view: View) -> list[Variation]:
-    """Every slip that exists for the function of a view; none where a subject is fed something else than logits."""
+    """Every slip that exists for the function of a view."""
     if view.inputs.reading != "logits":
-        return []
+        return given.variations(view)
     return [
         *logits.variations(view),
         *targets.variations(view),

@@ -8,7 +8,7 @@ from dataclasses import replace
 from gradaudit.records.evaluation import EvaluationKey
 from gradaudit.records.finding import Finding
 from gradaudit.records.measurement import Diagnosis, MeasuredCase, Measurement, NamedFault
-from gradaudit.rules.evaluations import groups, most_telling, named_faults, of_subject, shown_by
+from gradaudit.rules.evaluations import groups, most_telling, named_faults, of_subject, shown_by, undiagnosed
 from gradaudit.rules.interface import Rule
 from gradaudit.rules.statement import about_evaluation
 from gradaudit.rules.wording import in_full, label, number, one_line
@@ -49,12 +49,13 @@ def broken(rule: Rule, measured: MeasuredCase) -> Iterator[Finding]:
 def diagnosed(rule: Rule, measured: MeasuredCase, statement: str) -> Iterator[Finding]:
     """One finding for each evaluation that the rule's fault explains by itself: the statement and its numbers.
 
-    The evaluations of a subject are one finding, and none where :func:`named` has said it of all of them. The same
+    The evaluations of a subject are one finding, and none where the diagnosis has spoken of all of them together, be
+    it to say that no fault explains them. The same
     NaN can fit two faults; where one of them is the nature of the declared formulation, it is that one.
     """
     for group in groups(measured):
         showing = [each for each in group if _diagnosis(rule, each) is not None]
-        if not showing or named_faults(measured, group[0].key):
+        if not showing or named_faults(measured, group[0].key) or undiagnosed(measured, group[0].key) is not None:
             continue
         alone = of_subject(measured, group[0].key) or any(each.key.probe is not None for each in group)
         for shown in [most_telling(showing, lambda _: 0.0)] if alone else showing:

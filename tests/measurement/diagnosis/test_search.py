@@ -47,7 +47,7 @@ def test_a_search_that_may_try_nothing_names_nothing_and_says_so(monkeypatch: py
         return float(likelihoods(z, moved).sum() / (y >= 0).sum()), u * residual(z, moved) / (y >= 0).sum()
 
     assert diagnosed(doubled)[0].fault == "labels-misaligned"
-    monkeypatch.setattr(budget.Budget, "spent", property(lambda self: True))
+    monkeypatch.setattr(budget.Budget, "spent", True)
     (fault,) = diagnosed(doubled)
     assert fault.fault == "undiagnosed"
     assert "the search ended after" in fault.statement

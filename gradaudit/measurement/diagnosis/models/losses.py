@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from gradaudit.functions.rows import Targets
-from gradaudit.measurement.diagnosis.models import clamps, normalisers
+from gradaudit.measurement.diagnosis.models import chunks, clamps, mixed_means, normalisers
 from gradaudit.measurement.diagnosis.models.clamps import rounded_end
 from gradaudit.measurement.diagnosis.models.variation import (
     M,
@@ -33,7 +33,14 @@ def variations(view: View) -> list[Variation]:
     if not view.truth.function.takes_targets:
         return []
     backward = [replace(slip, backward=True) for slip in (*_detached(), *_masses())]
-    found = [*backward, *normalisers.variations(), *_unlogged(view), *clamps.variations(view)]
+    found = [
+        *backward,
+        *normalisers.variations(),
+        *_unlogged(view),
+        *clamps.variations(view),
+        *chunks.variations(view),
+        *mixed_means.variations(view),
+    ]
     return [slip if slip.name in COMMON else replace(slip, rarely=True) for slip in found]
 
 

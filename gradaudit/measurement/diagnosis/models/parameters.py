@@ -1,4 +1,4 @@
-"""The function's other parameters: dropped, doubled, of the wrong sign; and the terms they weigh, detached."""
+"""The function's other parameters: dropped, doubled, of the wrong sign, of the wrong class."""
 
 # ruff: noqa: ARG001, ARG005 - each slip takes what its stage is given
 from __future__ import annotations
@@ -8,20 +8,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from gradaudit.functions.rows import Targets
-from gradaudit.measurement.diagnosis.models.variation import (
-    M,
-    V,
-    Variation,
-    adjusted,
-    capped,
-    picked,
-    scaled,
-)
+from gradaudit.measurement.diagnosis.models import focal
+from gradaudit.measurement.diagnosis.models.variation import M, V, Variation, adjusted, capped, scaled
 from gradaudit.measurement.diagnosis.view import View
 
 DONE_ELSEWHERE = {"temperature", "logit_scale", "label_smoothing", "softcap", "weight", "ignore_index"}
-TERM, FACTOR, DETACHED = "reduction-factor", "logit-transform-factor", "detached-path"
+TERM, FACTOR, WEIGHTS = "reduction-factor", "logit-transform-factor", "class-weights"
 USUAL = {"gamma": (0.5, 1.5, 3.0, 5.0), "scale": (16.0, 30.0, 32.0, 64.0), "margin": (0.1, 0.2, 0.35, 0.4, 0.5)}
 """Values that are found in code, wherever they come from."""
 
@@ -44,11 +36,11 @@ def variations(view: View) -> list[Variation]:
             found += _lists(parameter.name, tuple(float(each) for each in value))
         elif parameter.kind == "choice" and parameter.name != "reduction":
             found += _choices(parameter.name, str(value), parameter.choices)
-    return [*found, *_adjustments(view), *_detached(view), *_caps(view)]
+    return [*found, *_adjustments(view), *focal.variations(view), *_caps(view)]
 
 
 def _entry(name: str, statement: str, key: str, value: object) -> Variation:
-    fault = FACTOR if key in OF_LOGITS else TERM
+    fault = FACTOR if key in OF_LOGITS else WEIGHTS if isinstance(value, tuple) or value is None else TERM
     return Variation("parameters", name, fault, statement, f"use {key} as it was asked for", lambda v: {key: value})
 
 
@@ -142,73 +134,4 @@ def _caps(view: View) -> list[Variation]:
         entry("c tanh(z)", "the division by c is missing", lambda m, z, v: m.tanh(z) * m.parameter(cap)),
         entry("clip(z)", "logits are cut off instead of being capped smoothly", lambda m, z, v: m.clip(z, -cap, cap)),
         entry("no slope", "the gradient lacks the slope 1 - tanh(z / c)^2", slope_lost),
-    ]
-
-
-# -- terms that a derivative does not reach --------------------------------------------------------------------------
-
-
-def _detached(view: View) -> list[Variation]:
-    """Factors of a loss that were taken for constants in the backward, and terms that were not differentiated."""
-    if view.function != "focal":
-        return []
-    gamma = view.number("gamma", 0.0)
-    advice = "let the derivative reach the factor (1 - p)^gamma too"
-
-    def entry(name: str, fault: str, statement: str, change: Callable[[M, V, V, V], V]) -> Variation:
-        def make(m: M, z: V, t: Targets[V], view: View) -> V | None:
-            if t.labels is None:
-                return None
-            log_p = m.log_softmax(z, t.labels)
-            loss = change(m, m.complement(z, t.labels), m.exp(log_p), log_p)
-            alpha = view.truth.parameters.all.get("alpha")
-            if isinstance(alpha, tuple):
-                loss = m.take(m.parameter(np.array([alpha], dtype=np.float64)), t.labels) * loss
-            return picked(m, m.expand(loss, m.shape(z)), t)
-
-        return Variation("loss", name, fault, statement, advice, make)
-
-    return [
-        entry(
-            "focal factor detached",
-            DETACHED,
-            "the factor (1 - p)^gamma is taken for a constant: its own derivative is missing from the gradient",
-            lambda m, r, p, log_p: -(m.stop_gradient(m.power(r, gamma)) * log_p),
-        ),
-        entry(
-            "only the focal factor",
-            DETACHED,
-            "the logarithm is taken for a constant: only the factor (1 - p)^gamma is differentiated",
-            lambda m, r, p, log_p: -(m.power(r, gamma) * m.stop_gradient(log_p)),
-        ),
-        entry(
-            "p^gamma",
-            TERM,
-            "the factor is p^gamma, which counts rows more that are right already, not (1 - p)^gamma",
-            lambda m, r, p, log_p: -(m.power(p, gamma) * log_p),
-        ),
-        entry(
-            "1 - p^gamma",
-            TERM,
-            "the factor is 1 - p^gamma, not (1 - p)^gamma",
-            lambda m, r, p, log_p: -((m.exact(1.0) - m.power(p, gamma)) * log_p),
-        ),
-        entry(
-            "gamma (1 - p)",
-            TERM,
-            "the factor is gamma (1 - p), not (1 - p)^gamma",
-            lambda m, r, p, log_p: -(m.parameter(gamma) * r * log_p),
-        ),
-        entry(
-            "logarithm missing",
-            TERM,
-            "the logarithm is missing: the loss is -(1 - p)^gamma p",
-            lambda m, r, p, log_p: -(m.power(r, gamma) * p),
-        ),
-        entry(
-            "(1 + p)^gamma",
-            TERM,
-            "the factor is (1 + p)^gamma, not (1 - p)^gamma",
-            lambda m, r, p, log_p: -(m.power(m.exact(1.0) + p, gamma) * log_p),
-        ),
     ]

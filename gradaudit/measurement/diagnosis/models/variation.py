@@ -159,9 +159,19 @@ def loss_slip(
     return Variation("loss", name, fault, statement, advice, make, rarely=rarely)
 
 
-def reference_loss(m: M, z: V, targets: Targets[V], view: View, changed: Mapping[str, object] = NOTHING) -> V:
-    """The function's own loss of every row, with some of its parameters changed."""
+def reference_loss(
+    m: M,
+    z: V,
+    targets: Targets[V],
+    view: View,
+    changed: Mapping[str, object] = NOTHING,
+    *,
+    reading: str | None = None,
+) -> V:
+    """The function's own loss of every row, with some of its parameters changed, or of another `reading`."""
     rows = lifted(m, z, view, changed)
+    if reading is not None:
+        rows = replace(rows, reading=reading)
     labels = rows.labels if targets.labels is None else targets.labels
     counted = rows.counted
     if targets.mass is not None:
@@ -184,7 +194,7 @@ def lifted(m: M, z: V, view: View, changed: Mapping[str, object] = NOTHING) -> R
     counted = None if view.counted.all() else view.counted[:, None]
     upstream = m.exact(np.ones((1, 1)))
     support = None if block.soft is None else block.soft != 0.0
-    return Rows(z, None, upstream, None, parameters, block.labels, counted, "logits", support)
+    return Rows(z, None, upstream, None, parameters, block.labels, counted, view.inputs.reading, support)
 
 
 def predict(view: View, recipe: Recipe) -> Prediction:
