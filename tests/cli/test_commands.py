@@ -211,6 +211,24 @@ def test_validate_reads_every_path(cli, tmp_path):
     ]
 
 
+def test_validate_imports_nothing_of_the_user_s(process, tmp_path):
+    """Neither a subject's file, nor a module by name, nor a formula; a check of the same spec imports all."""
+    touch = "from pathlib import Path\nPath(__file__ + '.imported').touch()\n"
+    (tmp_path / "losses.py").write_text(touch + "def loss(logits, upstream):\n    return logits, upstream\n")
+    (tmp_path / "modules.py").write_text(touch + "def loss(logits, upstream):\n    return logits, upstream\n")
+    (tmp_path / "formulas.py").write_text(touch + "def value(z, m):\n    return m.softmax(z)\n")
+    (tmp_path / "spec.yaml").write_text(
+        "version: 1\nfunction: {formula: formulas.py:value}\nlogits: [[1, 2]]\nprobes: none\n"
+        "subjects: [{numpy: losses.py:loss}, {numpy: modules:loss, name: other}]\n"
+    )
+    assert process("validate", "spec.yaml").out == "spec.yaml: 1 valid case\n"
+    assert not list(tmp_path.glob("*.imported"))
+    assert process("check", "spec.yaml").status == 1
+    assert {path.name for path in tmp_path.glob("*.imported")} == {
+        *("formulas.py.imported", "losses.py.imported", "modules.py.imported")
+    }
+
+
 def test_validate_without_paths_finds_what_check_would(cli, tmp_path):
     (tmp_path / "a.gradaudit.yaml").write_text(SPEC)
     outcome = cli("validate")

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import jsonschema
+import pydantic
 import pytest
 import yaml
 
 from gradaudit.errors import SpecError
+from gradaudit.specs import models
 from gradaudit.specs.loading import load_text
 from gradaudit.specs.nodes import plain
 from gradaudit.specs.reader import read
@@ -125,6 +127,35 @@ REFUSED = [
 def test_the_schema_names_its_dialect(validator: jsonschema.Draft202012Validator) -> None:
     assert validator.schema["$schema"] == DIALECT  # type: ignore[index]
     assert validator.schema["else"]["properties"]["scale"]["description"]  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("model", "definition"),
+    [
+        (models.CaseKeys, "Case"),
+        (models.SubjectKeys, None),
+        (models.ClaimedProfile, None),
+        (models.ExpectedFinding, None),
+        (models.RandomLogits, None),
+        (models.RandomTargets, None),
+        (models.RandomUpstream, None),
+        (models.FileValues, None),
+        (models.GridAxis, None),
+    ],
+)
+def test_the_schema_has_every_key_of_the_models_and_no_other(
+    validator: jsonschema.Draft202012Validator, model: type[pydantic.BaseModel], definition: str | None
+) -> None:
+    """Key by key; what a key may hold is held against the loader below."""
+    keys = {field.alias or name for name, field in model.model_fields.items()}
+    definitions = validator.schema["$defs"]
+    found = [part for name, part in definitions.items() if name.startswith(definition or model.__name__)]
+    assert found, sorted(definitions)
+    for part in found:
+        assert set(part["properties"]) == keys
+        assert part["additionalProperties"] is False
+    if definition == "Case":
+        assert set(validator.schema["else"]["properties"]) == {"version", *keys}
 
 
 @pytest.mark.parametrize("spec", ACCEPTED, ids=str)
