@@ -384,3 +384,74 @@ def test_a_loop_without_an_end_is_stopped_and_the_worker_lives_on(pool: Pool, tm
     assert re.fullmatch(
         "loss.onnx: it was stopped after 4 s between two of its nodes: a Loop that does not end\\?", failed.message
     )
+
+
+def with_own_gradient(reduction: str, upstream: bool) -> Any:
+    """Row losses or their sum with p - y as an output, times an upstream gradient that is fed, or of ones."""
+    shape: list[object] = ["N"] if reduction == "none" else []
+    values: dict[str, Any] = {"x": ("float32", ["N", "C"]), "y": ("int64", ["N"])}
+    nodes = [
+        node("LogSoftmax", ["x"], "log_p", axis=1),
+        node("NegativeLogLikelihoodLoss", ["log_p", "y"], "loss", reduction=reduction),
+        node("Exp", ["log_p"], "p"),
+        node("OneHot", ["y", "eleven", "values"], "mass", axis=1),
+        node("Sub", ["p", "mass"], "residual" if upstream else "grad"),
+    ]
+    constants = {"eleven": np.array(11), "values": np.array([0, 1], np.float32), "last": np.array([-1])}
+    if upstream:
+        values["grad_output"] = ("float32", shape)
+        nodes += [node("Unsqueeze", ["grad_output", "last"], "head"), node("Mul", ["head", "residual"], "grad")]
+    outputs = {"loss": ("float32", shape), "grad": ("float32", ["N", "C"])}
+    return model(nodes, values, outputs, constants=constants)
+
+
+@pytest.mark.parametrize("reduction", ["none", "sum"])
+@pytest.mark.parametrize("upstream", [True, False])
+def test_an_upstream_gradient_is_fed_or_multiplied_with(
+    pool: Pool, tmp_path: Path, reduction: str, upstream: bool
+) -> None:
+    call = FunctionCall("cross_entropy", MappingProxyType({"reduction": reduction, "ignore_index": -100}))
+    head = np.linspace(0.5, 2.0, 7) if reduction == "none" else np.asarray(1.5)
+    path = saved(with_own_gradient(reduction, upstream), tmp_path)
+    result = ask(pool, path, inputs(function=call, upstream=head.astype(np.float32)))
+    loss, gradient = exact(reduction, None, None, head)
+    assert np.abs(result.output - loss).max() < 1e-5
+    assert np.abs(result.gradient - gradient).max() < 1e-6
+    rows = ask(pool, path, inputs(function=call, upstream=None, per_output=True))
+    assert rows.jacobian is not None
+    assert np.abs(rows.jacobian - exact(reduction, None, None, np.ones_like(head))[1]).max() < 1e-6
+
+
+def test_a_gradient_of_summed_outputs_is_not_taken_for_that_of_each(pool: Pool, tmp_path: Path) -> None:
+    nodes = [node("Softmax", ["x"], "output", axis=1), node("Sub", ["output", "output"], "grad")]
+    outputs = {"output": ("float32", ["N", "C"]), "grad": ("float32", ["N", "C"])}
+    path = saved(model(nodes, {"x": ("float32", ["N", "C"])}, outputs), tmp_path)
+    given = inputs(function=FunctionCall("softmax"), targets=None, upstream=np.ones((7, 11), np.float32))
+    assert (ask(pool, path, given).gradient == 0).all()
+    failed = refusal(pool, path, replace(given, upstream=LOGITS.astype(np.float32)))
+    assert failed.kind == "unsupported"
+    assert "grad is the gradient for an upstream gradient of ones" in failed.message
+
+
+def test_a_function_of_the_model_is_no_custom_operator(pool: Pool, tmp_path: Path) -> None:
+    from onnx import helper
+
+    opset = helper.make_opsetid("", 18)
+    inner = [node("LogSoftmax", ["a"], "l", axis=1), node("NegativeLogLikelihoodLoss", ["l", "b"], "c")]
+    made = model(
+        [node("Mine", ["x", "y"], "loss", domain="org.example")],
+        *({"x": ("float32", ["N", "C"]), "y": ("int64", ["N"])}, {"loss": ("float32", [])}),
+        domains=["org.example"],
+    )
+    made.functions.append(helper.make_function("org.example", "Mine", ["a", "b"], ["c"], inner, [opset]))
+    result = ask(pool, saved(made, tmp_path), inputs())
+    assert np.abs(result.gradient - exact("mean", None, None, np.asarray(1.5))[1]).max() < 1e-6
+
+
+def test_a_file_that_asks_for_more_memory_than_there_is_is_told_so(pool: Pool, tmp_path: Path) -> None:
+    nodes = [node("ConstantOfShape", ["size"], "zeros"), node("ReduceSum", ["zeros"], "none", keepdims=0)]
+    nodes += [node("Add", ["x", "none"], "sum"), node("Softmax", ["sum"], "p", axis=1)]
+    size = {"size": np.array([1 << 40])}
+    made = model(nodes, {"x": ("float32", ["N", "C"])}, {"p": ("float32", ["N", "C"])}, constants=size)
+    given = inputs(function=FunctionCall("softmax"), targets=None, upstream=np.ones((7, 11), np.float32))
+    assert refusal(pool, saved(made, tmp_path), given).kind == "out_of_memory"
