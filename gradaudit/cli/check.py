@@ -223,7 +223,7 @@ def _show(report: Report, name: str, color: Color, verbose: bool, quiet: bool) -
         colors = color_system(color, sys.stdout, os.environ)
         write(full.render(report, width=page_width(), color_system=colors, verbose=verbose))
         return
-    write(report_formats.rendered(name, report_formats.as_saved(report)))
+    write(report_formats.rendered(name, report if name == report_formats.JSON else report_formats.as_saved(report)))
     if report.interrupted or not quiet:
         from gradaudit.reports.summary import summary
 
@@ -238,7 +238,8 @@ def _written(report: Report, files: Sequence[tuple[str, Path]]) -> bool:
     saved = report_formats.as_saved(report) if files else report
     for name, path in files:
         try:
-            report_formats.write_file(report_formats.rendered(name, saved), path)
+            text = report_formats.rendered(name, report if name == report_formats.JSON else saved)
+            report_formats.write_file(text, path)
         except AuditError as error:
             say(str(error), prefix="error: ")
             failed = True

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gradaudit.records.report import Report
 
 GROUP = "gradaudit.reports"
+JSON = "json"
 
 Renderer = Callable[["Report"], str]
 
@@ -44,7 +45,7 @@ def renderer(name: str) -> Renderer:
 
 
 def as_saved(report: Report) -> Report:
-    """`report` as it comes back from its own JSON, of which every other format is a function."""
+    """`report` as it comes back from its own JSON, of which every format but JSON itself is a function."""
     from gradaudit.reports.json_document import document
     from gradaudit.reports.read_document import report_of
 

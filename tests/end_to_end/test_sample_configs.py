@@ -1,10 +1,15 @@
 """Every sample is found to be what its first comment says."""
 
+import json
 import math
 
 import pytest
 
+from gradaudit import plugins
+from gradaudit.reports import json_document
+from gradaudit.reports.read_document import report_of
 from tests.end_to_end.conftest import PROJECT
+from tests.reports import judges
 
 LARGEST_OF_SEED_42 = 0.143783
 """The largest probability of `torch.manual_seed(42); torch.randn(128, 256).softmax(-1)`, rounded."""
@@ -262,3 +267,16 @@ def test_mxnets_forum_case_and_its_softmax_output(samples):
     assert [index for index, value in enumerate(got) if value == 0.0] == [6, 7, 11]
     got, _ = only("SoftmaxOutput with padding", "gradient")
     assert sum(not any(got[row : row + 8]) for row in range(0, 96, 8)) == 3
+
+
+def test_the_saved_report_is_read_without_loss(samples):
+    _, report = samples
+    assert json.loads(json_document.render(report_of(report))) == report
+
+
+@pytest.mark.parametrize("name", sorted(judges.JUDGES))
+def test_every_format_of_a_real_report_stands_before_its_judge(samples, name):
+    _, report = samples
+    # A strict parser of HTML in Python takes seconds for the page of all samples.
+    cases = report["cases"][:8] if name == "html" else report["cases"]
+    judges.JUDGES[name](plugins.get("gradaudit.reports", name)(report_of({**report, "cases": cases})))

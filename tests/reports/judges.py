@@ -245,3 +245,15 @@ def html(text):
         assert picture.attrib["role"] == "img"
         assert picture.attrib["aria-label"]
     return tree
+
+
+JUDGES = {
+    "sarif": sarif,
+    "junit": junit,
+    "github": github,
+    "gitlab": gitlab,
+    "markdown": markdown,
+    "csv": csv_rows,
+    "html": html,
+}
+"""By format; the console's have their own tests, and JSON has its schema."""

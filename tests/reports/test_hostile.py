@@ -9,20 +9,10 @@ from gradaudit import plugins
 from gradaudit.reports import json_document
 from gradaudit.reports.read_document import report_of
 from tests.reports import hostile, judges
-
-JUDGES = {
-    "sarif": judges.sarif,
-    "junit": judges.junit,
-    "github": judges.github,
-    "gitlab": judges.gitlab,
-    "markdown": judges.markdown,
-    "csv": judges.csv_rows,
-    "html": judges.html,
-}
+from tests.reports.judges import JUDGES
 
 
 def test_every_format_has_a_judge():
-    """The console's have their own tests; JSON has its schema."""
     assert set(JUDGES) == set(plugins.names("gradaudit.reports")) - {"full", "concise", "json"}
 
 
