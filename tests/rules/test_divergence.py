@@ -206,9 +206,16 @@ class TestSpecialValuesDiffer:
         (finding,) = found(DIV305, measurement(gradient=self.wrong))
         assert finding.message == (
             "numpy fused float32: not the value that is due at special inputs: 2 of 3 elements of the gradient; "
-            "gradient[2] is NaN, due is 0"
+            "gradient[2] is NaN, due is 0 (a NaN comes of 0 times an infinity, as 0 * log 0, or of two that cancel: the "
+            "limit is a number)"
         )
         assert finding.severity == "error"
+
+    def test_an_infinity_is_no_indeterminate_form(self) -> None:
+        wrong = quantity(elements=3, special_mismatch=1, worst=(element(INF, 0.0, INF, (2,)),))
+        (finding,) = found(DIV305, measurement(gradient=wrong))
+        assert "gradient[2] is +inf, due is 0" in finding.message.replace("is inf", "is +inf")
+        assert "0 * log 0" not in finding.message
 
     def test_is_a_warning_under_a_probe_of_special_values(self) -> None:
         special = measurement(key=key(probe="all-ignored"), gradient=self.wrong, special_probe=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 
 from gradaudit.records.finding import Finding
@@ -10,6 +11,8 @@ from gradaudit.rules.evaluations import groups, has_wrong_values, most_telling, 
 from gradaudit.rules.interface import Rule
 from gradaudit.rules.statement import about_evaluation, quantities
 from gradaudit.rules.wording import in_full, label, number, place, share
+
+INDETERMINATE = " (a NaN comes of 0 times an infinity, as 0 * log 0, or of two that cancel: the limit is a number)"
 
 
 def check(measured: MeasuredCase) -> Iterator[Finding]:
@@ -42,6 +45,8 @@ def check(measured: MeasuredCase) -> Iterator[Finding]:
         if shown is not None:
             quantity, element = shown
             example = f"; {place(quantity, element)} is {number(element.got)}, due is {number(element.reference)}"
+            if math.isnan(element.got) and math.isfinite(element.reference):
+                example += INDETERMINATE
             evidence |= {
                 "quantity": quantity.name,
                 "index": str(list(element.index)) if element.index else None,
