@@ -206,8 +206,8 @@ class TestSpecialValuesDiffer:
         (finding,) = found(DIV305, measurement(gradient=self.wrong))
         assert finding.message == (
             "numpy fused float32: not the value that is due at special inputs: 2 of 3 elements of the gradient; "
-            "gradient[2] is NaN, due is 0 (a NaN comes of 0 times an infinity, as 0 * log 0, or of two that cancel: the "
-            "limit is a number)"
+            "gradient[2] is NaN, due is 0 (a NaN comes of 0 times an infinity, as 0 * log 0, or of two that cancel: "
+            "the limit is a number)"
         )
         assert finding.severity == "error"
 
