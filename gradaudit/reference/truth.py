@@ -183,13 +183,13 @@ class Truth:
         with arb_algebra.precision():
             m = ArbAlgebra()
             lift = self._lift_arb(m)
-            samples = np.zeros(self.layout.rows, dtype=np.int64) if self.samples is None else self.samples
-            total = m.exact(np.zeros((int(samples.max(initial=0)) + 1, 1)))
+            total = m.exact(np.zeros((1 if self.samples is None else int(self.samples.max()) + 1, 1)))
             for truth in self.blocks():
                 losses = self.function.output(m, lift.rows(truth.block, 0))
-                own = samples[truth.block.start : truth.block.stop]
-                for sample in np.unique(own):
-                    total[sample] = total[sample] + losses[own == sample].sum()
+                if self.samples is None:
+                    total = total + losses.sum()
+                else:
+                    np.add.at(total, self.samples[truth.block.start : truth.block.stop], losses)
             result = total if lift.denominator is None else total / lift.denominator
             return _split(result)
 
@@ -202,10 +202,9 @@ class Truth:
         )
         count = int(samples.max()) + 1
         opened = np.asarray(np.bincount(samples, weights=left_open, minlength=count)) > 0.0
-        total = np.zeros(count)
-        for sample in range(count):
-            own = mids[samples == sample]
-            total[sample] = math.fsum(own) if np.isfinite(own).all() else own.sum()
+        # Every sample has as many rows as any other.
+        grouped = mids[np.argsort(samples, kind="stable")].reshape(count, -1)
+        total = np.array([math.fsum(own) if np.isfinite(own).all() else own.sum() for own in grouped])
         if self.rigorous and np.isfinite(total).all():
             return self.exact_reduced()
         mid, radius = total / self.denominator.value, np.bincount(samples, weights=rads, minlength=count)

@@ -17,6 +17,7 @@ from gradaudit.specs import sources
 _NAMED = re.compile(r"\bbackends[\"']?[ ]*:[ \n]*(\[[^\]]*\]|(?:[ ]*-[ ]*[\w\"']+[ ]*(?:#.*)?\n?)+|[\w\"']+)")
 _SUBJECTS = re.compile(r"\bsubjects[\"']?[ ]*:")
 _FRAMEWORK = re.compile(r"\b(torch|numpy)[\"']?[ ]*:[ ]*[\"']?[\w./\\ -]+:")
+_MXNET = re.compile(r"\bsemantics[\"']?[ ]*:[ ]*[\"']?mxnet\b")
 _WORD = re.compile(r"\w+")
 
 
@@ -36,8 +37,9 @@ def peek(
     wanted: set[str] = set()
     for text in _texts(paths, stdin_text):
         named = " ".join(_NAMED.findall(text))
-        # Beside subjects no backend is meant unless it is named.
-        wanted.update(_among(named, known) if named or _SUBJECTS.search(text) else known)
+        # Beside subjects no backend is meant unless it is named; MXNet's operators are ONNX Runtime's to evaluate.
+        unnamed = _among("onnxruntime", known) if _MXNET.search(text) else known
+        wanted.update(_among(named, known) if named or _SUBJECTS.search(text) else unnamed)
     return tuple(name for name in known if name in wanted)
 
 

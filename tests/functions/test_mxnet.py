@@ -181,6 +181,27 @@ def test_gluon_averages_over_all_axes_but_the_batchs(batch_axis: int, others: tu
     assert near(gradient, 0.5 * g[..., None] * (p - hot))
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("batch_axis", [0, 1])
+def test_a_sample_may_lie_in_several_blocks(batch_axis: int, dtype: str) -> None:
+    shape = (5, 7, 5000) if dtype == "float32" else (3, 4, 12000)
+    rng = np.random.default_rng(5)
+    logits, labels = rng.normal(size=shape), rng.integers(0, shape[2], size=shape[:2])
+    given = inputs("SoftmaxCrossEntropyLoss", logits, labels, 2, batch_axis=batch_axis)
+    given = replace(given, dtype=dtype, logits=logits.astype(dtype))
+    truth = Truth(registry.translated(given))
+    assert len(truth.layout.blocks()) > 1
+    found = truth.reduced_output()
+    log_p = np.log(probabilities(given.logits))
+    due = -np.take_along_axis(log_p, labels[..., None], -1)[..., 0].mean(1 - batch_axis)
+    assert found.mid.shape == found.rad.shape == (shape[batch_axis], 1)
+    assert (np.abs(found.mid[:, 0] - due) <= 1e4 * 2.0**-53 * due).all()
+    exact = truth.exact_reduced()
+    assert exact.low is not None
+    distance = np.abs((found.mid - exact.mid) - (exact.low if found.low is None else exact.low - found.low))
+    assert (distance <= found.rad + exact.rad).all()
+
+
 def test_gluon_from_logits_only_picks() -> None:
     log_p = np.log(probabilities(LOGITS)).astype(np.float32)
     loss, gradient = exact(inputs("SoftmaxCrossEntropyLoss", log_p, [2, 0], 1, from_logits=True))

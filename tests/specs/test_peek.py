@@ -26,6 +26,9 @@ ALL = ("numpy", "torch", "onnxruntime")
         ("backends: [jax]\n", ()),
         ("subjects:\n- torch: losses.py:f\n", ()),
         ("subjects:\n- torch: losses.py:f\nbackends: numpy\n", ("numpy",)),
+        ("semantics: mxnet\nfunction: softmax\n", ("onnxruntime",)),
+        ("semantics: mxnet\nbackends: [numpy]\n", ("numpy",)),
+        ("defaults: {semantics: 'mxnet'}\n", ("onnxruntime",)),
     ],
 )
 def test_the_backends_of_a_text(text: str, backends: tuple[str, ...]) -> None:
