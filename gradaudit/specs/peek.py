@@ -19,6 +19,8 @@ _SUBJECTS = re.compile(r"\bsubjects[\"']?[ ]*:")
 _FRAMEWORK = re.compile(r"\b(torch|numpy)[\"']?[ ]*:[ ]*[\"']?[\w./\\ -]+:")
 _MXNET = re.compile(r"\bsemantics[\"']?[ ]*:[ ]*[\"']?mxnet\b")
 _WORD = re.compile(r"\w+")
+_ELSEWHERE = re.compile(r"\w+@[^\s,'\"\]]+")
+"""A backend of another interpreter: which one, and where, is for the specs to say."""
 
 
 def peek(
@@ -67,5 +69,5 @@ def _text(source: str | bytes) -> str:
 
 
 def _among(text: str, known: Sequence[str]) -> tuple[str, ...]:
-    words = set(_WORD.findall(text))
+    words = set(_WORD.findall(_ELSEWHERE.sub("", text)))
     return tuple(name for name in known if name in words)

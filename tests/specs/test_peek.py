@@ -24,6 +24,7 @@ ALL = ("numpy", "torch", "onnxruntime")
         ('{"backends": ["torch"]}', ("torch",)),
         ("cases:\n- backends: torch\n- backends: numpy\n", ("numpy", "torch")),
         ("backends: [jax]\n", ()),
+        ("backends: [numpy, torch@/opt/onnxruntime/bin/python]\n", ("numpy",)),
         ("subjects:\n- torch: losses.py:f\n", ()),
         ("subjects:\n- torch: losses.py:f\nbackends: numpy\n", ("numpy",)),
         ("semantics: mxnet\nfunction: softmax\n", ("onnxruntime",)),
