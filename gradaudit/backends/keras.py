@@ -27,6 +27,12 @@ LOSS = ("cross_entropy",)
 RENORMALISED = "renormalised"
 """The formulation that divides the stored probabilities by their sum again."""
 
+REMEDIES = {
+    "tensorflow": "pip install 'gradaudit[tensorflow]'",
+    "torch": "pip install keras",
+    "jax": "pip install keras 'gradaudit[jax]'",
+}
+
 SPELLED_AS = {"from_probabilities": "unfused", "from_activation": "unfused", "softmax_as_logits": "fused"}
 """Which of the framework's formulations rounds as Keras's own do."""
 
@@ -51,7 +57,7 @@ def _backend(below: Backend, executions: tuple[str, ...], unwrapped: bool) -> Ba
         adapter=STANDALONE / f"keras_{below.name}_adapter.py",
         dtypes=below.dtypes,
         packages=("keras", below.name),
-        remedy=f"pip install keras {'tensorflow' if below.name == 'tensorflow' else below.name}",
+        remedy=REMEDIES[below.name],
         profile=profile,
         executions=executions,
         formulations=MappingProxyType(
