@@ -223,7 +223,7 @@ def _show(report: Report, name: str, color: Color, verbose: bool, quiet: bool) -
         colors = color_system(color, sys.stdout, os.environ)
         write(full.render(report, width=page_width(), color_system=colors, verbose=verbose))
         return
-    write(report_formats.rendered(name, report if name == report_formats.JSON else report_formats.as_saved(report)))
+    write(report_formats.of_audit(name, report))
     if report.interrupted or not quiet:
         from gradaudit.reports.summary import summary
 
@@ -235,11 +235,9 @@ def _written(report: Report, files: Sequence[tuple[str, Path]]) -> bool:
     from gradaudit.cli import report_formats
 
     failed = False
-    saved = report_formats.as_saved(report) if files else report
     for name, path in files:
         try:
-            text = report_formats.rendered(name, report if name == report_formats.JSON else saved)
-            report_formats.write_file(text, path)
+            report_formats.write_file(report_formats.of_audit(name, report), path)
         except AuditError as error:
             say(str(error), prefix="error: ")
             failed = True

@@ -7,11 +7,12 @@ import os
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from gradaudit import plugins
-from gradaudit.errors import AuditError, FlagError, PluginError
+from gradaudit.errors import AuditError, FlagError, PluginError, ReportError
 
 if TYPE_CHECKING:
     from gradaudit.records.report import Report
@@ -44,12 +45,27 @@ def renderer(name: str) -> Renderer:
     return cast(Renderer, found)
 
 
+@lru_cache(maxsize=1)
 def as_saved(report: Report) -> Report:
-    """`report` as it comes back from its own JSON, of which every format but JSON itself is a function."""
+    """`report` as it comes back from its own JSON, of which every format but JSON itself is a function.
+
+    AuditError where it does not come back.
+    """
     from gradaudit.reports.json_document import document
     from gradaudit.reports.read_document import report_of
 
-    return replace(report_of(document(report)), max_findings=report.max_findings)
+    try:
+        return replace(report_of(document(report)), max_findings=report.max_findings)
+    except ReportError as error:
+        raise AuditError(
+            f"the report does not come back from its own JSON: {error}; this is a fault of gradaudit, and its JSON "
+            "report (--report json=PATH) is complete"
+        ) from error
+
+
+def of_audit(name: str, report: Report) -> str:
+    """The text of one format of a report that was not saved yet; AuditError where it cannot be made."""
+    return rendered(name, report if name == JSON else as_saved(report))
 
 
 def rendered(name: str, saved: Report) -> str:

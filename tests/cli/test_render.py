@@ -8,7 +8,8 @@ import stat
 import pytest
 
 from gradaudit import plugins
-from gradaudit.reports import json_document
+from gradaudit.errors import ReportError
+from gradaudit.reports import json_document, read_document
 from tests.reports import sample_report
 
 CASE = ("--logits", "0.1, 2", "--function", "softmax")
@@ -136,6 +137,20 @@ def test_one_format_that_fails_does_not_cost_the_others(cli, audits, saved, tmp_
         assert not (tmp_path / "r.sarif").exists()
         assert (tmp_path / "r.xml").read_text().startswith("<?xml")
         (tmp_path / "r.xml").unlink()
+
+
+def test_a_report_that_does_not_come_back_is_saved_all_the_same(cli, audits, tmp_path, monkeypatch):
+    def lost(document):
+        raise ReportError("report.exit_status is missing")
+
+    monkeypatch.setattr(read_document, "report_of", lost)
+    outcome = cli(
+        "check", *CASE, "-q", "--output-format", "json", "--report", "html=r.html", "--report", "json=r.json"
+    )
+    assert outcome.status == 3
+    assert "error: the report does not come back from its own JSON: report.exit_status is missing" in outcome.err
+    assert not (tmp_path / "r.html").exists()
+    assert (tmp_path / "r.json").read_text() == outcome.out == json_document.render(sample_report.sample_report())
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write anywhere")
