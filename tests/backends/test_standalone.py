@@ -25,6 +25,7 @@ ALLOWED: dict[str, set[str]] = {
     "torch_adapter.py": {"torch"},
     "onnxruntime_adapter.py": {"numpy", "onnx", "onnxruntime"},
     "onnx_graphs.py": {"numpy", "onnx"},
+    "mxnet_graphs.py": {"numpy"},
     "user_code.py": {"numpy"},
     "process_state.py": set(),
     "torch_subjects.py": {"numpy", "torch"},

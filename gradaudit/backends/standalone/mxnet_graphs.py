@@ -9,7 +9,7 @@ axis of the request. The formulation "as_mxnet" has the faults that MXNet 1.9.1 
 * softmax_cross_entropy takes the logarithm of max(p, 1e-8), its gradient does not;
 * SoftmaxOutput's out_grad multiplies by the output of the forward, not by the head gradient.
 
-Loaded by path beside `onnxruntime_adapter.py`; needs NumPy and onnx, and the sibling file of graphs.
+Loaded by path beside `onnxruntime_adapter.py`; needs NumPy, and the sibling file of graphs.
 """
 
 from __future__ import annotations
