@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from gradaudit.records.evaluation import FAILURE_KINDS
@@ -87,6 +89,17 @@ def test_a_missing_backend_is_one_finding(named: bool, asked: str) -> None:
     )
     assert (findings[0].subject, findings[0].dtype, findings[0].scale) == ("torch", None, None)
     assert findings[0].evidence["evaluations"] == 2
+
+
+def test_a_missing_backend_is_told_with_what_gets_it() -> None:
+    absent = replace(
+        failure("missing", "No module named 'mxnet'", backend="mxnet"), detail="gradaudit backends install"
+    )
+    (told,) = found(RUN603, absent, of=case(backends_named=True))
+    assert told.message.endswith("No module named 'mxnet'; to get it: gradaudit backends install")
+    traced = replace(absent, detail="Traceback (most recent call last):\n  ...")
+    (told,) = found(RUN603, traced, of=case(backends_named=True))
+    assert told.message.endswith("No module named 'mxnet'")
 
 
 def test_a_device_that_a_subject_asks_for_is_no_missing_default() -> None:

@@ -22,7 +22,9 @@ def check(measured: MeasuredCase) -> Iterator[Finding]:
     asked = "named by the case" if measured.case.backends_named else "one of the default backends"
     users = {each.name for each in measured.case.subjects}
     for (subject, backend, reason), failures in missing.items():
-        count = len(failures)
+        count, remedy = len(failures), failures[0].detail
+        # Of a device that is not there the detail is a traceback, and nothing that could be installed.
+        advice = f"; to get it: {remedy}" if remedy and "\n" not in remedy else ""
         why = f"which {subject} asks for" if subject in users else asked
         yield Finding(
             code=RULE.code,
@@ -30,6 +32,7 @@ def check(measured: MeasuredCase) -> Iterator[Finding]:
             severity=RULE.severity,
             message=(
                 f"backend {backend} ({why}) is missing, and {count:,} {plural('evaluation', count)} with it: {reason}"
+                f"{advice}"
             ),
             location=definition(measured, failures[0].key),
             subject=subject,
