@@ -194,7 +194,7 @@ def _epsilons(view: View, gamma: float) -> list[Variation]:
     for value, text in epsilons(view.inputs.dtype):
         found.append(
             _entry(
-                f"log(p + {value:g})",
+                f"focal, log(p + {text})",
                 CLAMPED,
                 f"{text} is added to the probability inside the logarithm: the loss levels off, and the gradient is "
                 f"too small by p / (p + {text})",
@@ -222,7 +222,7 @@ def _cut(value: float, text: str, gamma: float, advice: str, *, both: bool) -> V
 
     ends = f"to [{text}, 1 - {text}]" if both else f"below {text}"
     return loss_slip(
-        f"{value:g} <= p <= 1 - {value:g}" if both else f"p >= {value:g}",
+        f"focal, {text} <= p <= 1 - {text}" if both else f"focal, p >= {text}",
         CLAMPED,
         f"the probability is cut {ends} before its logarithm is taken: the gradient is 0 beyond",
         advice,

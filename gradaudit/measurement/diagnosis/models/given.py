@@ -59,7 +59,7 @@ def _of_probabilities(view: View) -> list[Variation]:
     for value, text in epsilons(view.inputs.dtype):
         found.append(
             loss_slip(
-                f"log(p + {value:g})",
+                f"log(p + {text})",
                 CLAMPED,
                 f"{text} is added to the probabilities inside the logarithm",
                 "take the logarithm of the probabilities as they are, or ask for log-probabilities",
@@ -69,7 +69,7 @@ def _of_probabilities(view: View) -> list[Variation]:
         )
         found.append(
             loss_slip(
-                f"p >= {value:g}",
+                f"p >= {text}",
                 CLAMPED,
                 f"probabilities are cut off below {text} before the logarithm",
                 "take the logarithm of the probabilities as they are, or ask for log-probabilities",
