@@ -27,7 +27,10 @@ Names = dict[tuple[str, str], int]
 
 @dataclass(slots=True)
 class _Test:
-    """One test under way: what makes it fail, why it did not run, what else there is to say."""
+    """One test under way: what makes it fail, why it did not run, what else there is to say.
+
+    `wrong` are findings about other evaluations that say why the values of this one are wrong too.
+    """
 
     name: str
     location: Location
@@ -100,6 +103,8 @@ def _tests(report: CaseReport, found: list[Issue]) -> list[_Test]:
             test.failing.append(issue)
         else:
             test.said.append(_statement(issue))
+            if issue.expected:
+                test.wrong = []
     return [*by_key.values(), *others, *_expectations(report, found)]
 
 
@@ -130,6 +135,7 @@ def _covers(issue: Issue, key: EvaluationKey) -> bool:
         finding is not None
         and not finding.code.startswith(EXECUTION)
         and (finding.subject, finding.backend) == (key.subject, key.backend)
+        and finding.formulation in (None, key.formulation)
         and finding.dtype in (None, key.dtype)
     )
 

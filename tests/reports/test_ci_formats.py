@@ -149,6 +149,17 @@ def test_every_wrong_evaluation_fails_by_the_finding_of_its_subject(subjects):
     assert tests["CON505 wrong-shape-or-dtype: Short torch float32"].result
 
 
+def test_an_evaluation_whose_finding_is_expected_does_not_fail_by_that_of_another(friendly_report):
+    case = friendly_report.cases[1]
+    (nan,) = [each for each in case.findings if each.code == "DIV303"]
+    other = replace(nan, scale=1.0, message="at another scale")
+    report = replace(friendly_report, cases=(replace(case, findings=(replace(nan, expected=True), other)),))
+    assert not junit_tests(report)["torch unfused float32 at scale 100"].result
+    both = replace(friendly_report, cases=(replace(case, findings=(other,)),))
+    assert "at another scale" in junit_tests(both)["torch unfused float32 at scale 100"].result[0].text
+    assert not junit_tests(both)["torch fused float32"].result
+
+
 def test_warnings_fail_where_the_audit_fails_on_them(friendly_report):
     case = friendly_report.cases[0]
     warned = replace(friendly_report, cases=(replace(case, findings=(replace(case.findings[0], expected=False),)),))
