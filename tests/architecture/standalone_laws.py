@@ -11,7 +11,19 @@ from tests.architecture.import_laws import STANDALONE
 from tests.architecture.source import Module, Package
 
 OLDEST = (3, 8)
-ALLOWED = {"numpy", "ml_dtypes", "torch", "onnx", "onnx_ad", "onnxruntime", "mxnet", "tensorflow", "keras"}
+ALLOWED = {
+    "numpy",
+    "ml_dtypes",
+    "torch",
+    "onnx",
+    "onnx_ad",
+    "onnxruntime",
+    "mxnet",
+    "tensorflow",
+    "keras",
+    "jax",
+    "jaxlib",
+}
 """NumPy and the frameworks."""
 
 NEWER_MODULES = {"graphlib", "tomllib", "zoneinfo"}
