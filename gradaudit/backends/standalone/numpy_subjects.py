@@ -216,6 +216,7 @@ def _rows(array: Array, axes: list[int]) -> Array:
 
 
 def doubled(logits: Array, row: int, axes: list[int]) -> Array:
+    """The logits with one of the rows doubled, which is exact."""
     import numpy as np
 
     outer = [i for i in range(logits.ndim) if i not in axes]
