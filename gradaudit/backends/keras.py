@@ -37,7 +37,7 @@ SPELLED_AS = {"from_probabilities": "unfused", "from_activation": "unfused", "so
 """Which of the framework's formulations rounds as Keras's own do."""
 
 
-def _backend(below: Backend, executions: tuple[str, ...], unwrapped: bool) -> Backend:
+def _backend(name: str, below: Backend, executions: tuple[str, ...], *, unwrapped: bool) -> Backend:
     """Keras on the framework `below`; `unwrapped` where keras.activations.softmax remembers its logits."""
 
     def profile(
@@ -53,7 +53,7 @@ def _backend(below: Backend, executions: tuple[str, ...], unwrapped: bool) -> Ba
         )
 
     return Backend(
-        name=f"keras-{below.name}",
+        name=name,
         adapter=STANDALONE / f"keras_{below.name}_adapter.py",
         dtypes=below.dtypes,
         packages=("keras", below.name),
@@ -78,6 +78,8 @@ def _backend(below: Backend, executions: tuple[str, ...], unwrapped: bool) -> Ba
     )
 
 
-ON_TENSORFLOW = _backend(tensorflow.BACKEND, tensorflow.BACKEND.executions, unwrapped=True)
-ON_TORCH = _backend(torch.BACKEND, (EAGER,), unwrapped=False)
-ON_JAX = _backend(jax.BACKEND, jax.BACKEND.executions, unwrapped=False)
+ON_TENSORFLOW = _backend(
+    name="keras-tensorflow", below=tensorflow.BACKEND, executions=tensorflow.BACKEND.executions, unwrapped=True
+)
+ON_TORCH = _backend(name="keras-torch", below=torch.BACKEND, executions=(EAGER,), unwrapped=False)
+ON_JAX = _backend(name="keras-jax", below=jax.BACKEND, executions=jax.BACKEND.executions, unwrapped=False)

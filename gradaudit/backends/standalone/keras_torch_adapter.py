@@ -10,7 +10,7 @@ import os
 import sys
 from typing import Any, Dict
 
-BACKEND = "torch"
+BELOW = "torch"
 
 
 def _losses() -> Any:
@@ -31,11 +31,11 @@ OWN_VARIABLES = _losses().OWN_VARIABLES
 
 def hello(threads: int) -> Dict[str, Any]:
     """Import Keras on PyTorch and pin the threads."""
-    result: Dict[str, Any] = _losses().hello(BACKEND, threads)
+    result: Dict[str, Any] = _losses().hello(BELOW, threads)
     return result
 
 
 def evaluate(request: Dict[str, Any], arrays: Dict[str, Any]) -> Dict[str, Any]:
     """Forward and backward of one function; see `gradaudit.backends.interface` for the request."""
-    result: Dict[str, Any] = _losses().evaluate(BACKEND, request, arrays)
+    result: Dict[str, Any] = _losses().evaluate(BELOW, request, arrays)
     return result
