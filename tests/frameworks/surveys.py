@@ -29,10 +29,10 @@ PLANT_EVERY = 3
 
 
 @contextlib.contextmanager
-def started(name: str) -> Iterator[workers.BackendProcess]:
-    """A worker of the backend `name`, which is there."""
+def started(name: str, timeout: float = 60.0) -> Iterator[workers.BackendProcess]:
+    """A worker of the backend `name`, which is there; `timeout` in seconds for one evaluation."""
     with tempfile.TemporaryDirectory() as folder:
-        settings = workers.WorkerSettings(timeout=60.0)
+        settings = workers.WorkerSettings(timeout=timeout)
         with workers.start(registry.get(name), settings, Path(folder)) as process:
             state = process.state()
             assert state.available, f"{state.reason}; {state.remedy}"
