@@ -3,8 +3,8 @@
 The sequence of roundings, by which tolerances are derived; read off the jaxprs of JAX 0.10.2 and the optimised HLO of
 its XLA, and confirmed bit by bit on 16-bit types (tests/frameworks). R(.) is one rounding to the dtype. Operations of
 16-bit types are computed in float32 and rounded each for itself. jax.jit fuses their loops, but leaves the roundings
-where they are, except for some exponentials that are not rounded before they are added up (XLA's excess precision),
-so that one profile holds for both executions.
+where they are. XLA leaves out some of its own on bfloat16, of reciprocals and, compiled, of exponentials on their way
+to a sum; that is no promise, and one profile holds for both executions.
 
     scale, temperature   z = R(R(x scale) R(1 / temperature)), each only where it is not 1; the parameter is
                          R(parameter): XLA multiplies by the reciprocal of what is common to an axis

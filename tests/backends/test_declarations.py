@@ -15,7 +15,7 @@ from gradaudit.numerics import formats
 from gradaudit.numerics.arithmetic import HEIGHTS
 from tests.backends.test_functions import PAIRS
 
-OURS = ("numpy", "onnxruntime", "torch")
+OURS = ("jax", "numpy", "onnxruntime", "torch")
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -41,7 +41,7 @@ def test_declaring_imports_no_framework() -> None:
     code = (
         "import sys; from gradaudit.backends import registry;"
         f"[registry.get(name) for name in {OURS!r}];"
-        "print({'torch', 'onnx', 'onnxruntime'} & set(sys.modules) or 'none')"
+        "print({'torch', 'onnx', 'onnxruntime', 'jax'} & set(sys.modules) or 'none')"
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "none"
