@@ -71,10 +71,14 @@ def kept(measurement: Measurement) -> bool:
     return measurement.explanation.explains and not measurement.explanation.weaker
 
 
-def problems(dtype: str, n: int = 10, rows: int = 4, varied: int = 3) -> Iterator[tuple[str, Variant, Inputs]]:
-    """The plain functions on every family, and the varied ones on families in turn."""
+def problems(
+    dtype: str, n: int = 10, rows: int = 4, varied: int = 3, every: int = 1
+) -> Iterator[tuple[str, Variant, Inputs]]:
+    """The plain functions on one family of `every` so many, and the varied ones on families in turn."""
     turn = 0
-    for family, logits in families.families(dtype, n, rows, 7):
+    for number, (family, logits) in enumerate(families.families(dtype, n, rows, 7)):
+        if number % every:
+            continue
         for variant in PLAIN:
             yield family, variant, inputs_of(variant, logits, dtype, 7)
         for _ in range(varied):
