@@ -18,12 +18,10 @@ from gradaudit.measurement.evaluation import measure
 from gradaudit.records.case import Case
 from gradaudit.records.evaluation import Evaluation, EvaluationKey
 from gradaudit.records.inputs import Inputs
-from gradaudit.records.measurement import MeasuredCase, Measurement, NamedFault
+from gradaudit.records.measurement import UNDIAGNOSED, MeasuredCase, Measurement, NamedFault
 from gradaudit.records.profile import Profile
 from gradaudit.reference import admissible
 from gradaudit.reference.truth import Truth
-
-UNDIAGNOSED = "undiagnosed"
 
 
 def audited(case: Case, inputs: Inputs, truth: Truth, result: Evaluation) -> Audited:

@@ -85,11 +85,6 @@ class Comparison:
     special_classes: list[tuple[tuple[int, ...], str]] = field(default_factory=list)
     _pushed: int = 0
 
-    @property
-    def decides_nothing(self) -> bool:
-        """Whether every element is undecided: within a tolerance as large as its own value."""
-        return 0 < self.elements == self.undecided
-
     def add(
         self,
         start: int,

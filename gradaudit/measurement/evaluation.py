@@ -38,13 +38,11 @@ class _Pass:
 
         A row of lower precision than storage is so wide that it hides small elements altogether, and so is one that
         flushes where something is divided by what was flushed. It explains only what it also decides: one element at
-        least that the declared row rejects, with a tolerance below its value, or flushed to 0. A row that hides the
-        tail explains nothing where it decides no element at all.
+        least that the declared row rejects, with a tolerance below its value, or flushed to 0.
+        A formulation that hides small probabilities may decide no element at all: what it allows accuses nobody, and
+        the report counts it as undecided.
         """
         if self.output.beyond or self.gradient.beyond:
-            return False
-        hides = self.row.primitives is not None and self.row.primitives.hides_tail
-        if hides and self.output.decides_nothing and self.gradient.decides_nothing:
             return False
         return not self.row.must_regain or self.output.regained + self.gradient.regained > 0
 

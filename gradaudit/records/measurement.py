@@ -128,6 +128,10 @@ class Diagnosis:
     evidence: tuple[tuple[str, float | int | str], ...]
 
 
+UNDIAGNOSED = "undiagnosed"
+"""The fault of a subject with errors that no known fault explains."""
+
+
 @dataclass(frozen=True, slots=True)
 class NamedFault:
     """A fault class that explains every element of every evaluation of a subject at one dtype.

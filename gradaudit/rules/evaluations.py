@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from gradaudit.records.evaluation import EvaluationKey
-from gradaudit.records.measurement import MeasuredCase, Measurement, NamedFault
+from gradaudit.records.measurement import UNDIAGNOSED, MeasuredCase, Measurement, NamedFault
 from gradaudit.rules.wording import plural
-
-UNDIAGNOSED = "undiagnosed"
-"""The fault of a subject with errors that no known fault explains."""
 
 NAMED_PROBES = 3
 

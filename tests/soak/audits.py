@@ -13,7 +13,7 @@ from gradaudit.measurement.audited import Audited
 from gradaudit.measurement.evaluation import measure
 from gradaudit.records.case import Case, InlineArray, Upstream
 from gradaudit.records.evaluation import Evaluation, EvaluationFailure
-from gradaudit.records.measurement import MeasuredCase
+from gradaudit.records.measurement import MeasuredCase, Measurement
 from gradaudit.reference.truth import Truth
 from gradaudit.rules.judge import judge
 from tests.soak.planting import planted
@@ -68,7 +68,7 @@ def soaked(index: int, seed: int, strata: tuple[Stratum, ...]) -> Outcome:
 def _errors(case: SoundCase, truth: Truth, result: Evaluation, *, named: bool = True) -> tuple[tuple[str, ...], str]:
     """The codes of the errors that the rules find, and what the first one says.
 
-    What a row explains has no fault to search for. Which faults an input could expose is not asked.
+    What a row explains and decides has no fault to search for. Which faults an input could expose is not asked.
     """
     inputs = case.inputs
     audited = Case(
@@ -86,9 +86,15 @@ def _errors(case: SoundCase, truth: Truth, result: Evaluation, *, named: bool = 
     )
     measurement = measure(truth, replace(result, key=case.key), case.profile, "values", case.rows)
     measured = MeasuredCase(audited, (), (measurement,), ())
-    if case.subject is not None and named and not measurement.explanation.explains:
+    if case.subject is not None and named and _needs_a_verdict(measurement):
         entry = Audited(inputs, truth, replace(result, key=case.key), measurement)
         measured = subjects.concluded(measured, {(case.subject.name, inputs.dtype): [entry]})
     findings, _ = judge(measured, (), ())
     errors = [finding for finding in findings if finding.severity == "error"]
     return tuple(sorted({finding.code for finding in errors})), errors[0].message if errors else ""
+
+
+def _needs_a_verdict(measurement: Measurement) -> bool:
+    """Whether no row explains the values, or one that decides none of them."""
+    present = [each for each in (measurement.output, measurement.gradient, measurement.jacobian) if each is not None]
+    return not measurement.explanation.explains or all(each.undecided == each.elements for each in present)
