@@ -109,9 +109,9 @@ def test_a_framework_in_the_main_process_is_seen() -> None:
     careless = (
         "import gradaudit.measurement.evaluation as evaluation\n"
         "measure = evaluation.measure\n"
-        "def careless(*arguments):\n"
+        "def careless(*arguments, **named):\n"
         "    __import__('on' + 'nx')\n"
-        "    return measure(*arguments)\n"
+        "    return measure(*arguments, **named)\n"
         "evaluation.measure = careless\n"
     )
     said, modules = loaded_by(careless + AUDIT.format(spec=ONE))

@@ -98,7 +98,8 @@ class TestOneFindingForManyProbes:
         assert found(DIV301, self.shown("a", 3.0), of=case(subjects=(subject("torch"),))) == []
 
     def test_a_named_fault_explains_what_is_not_finite(self) -> None:
-        broken = measurement(key=key(subject="losses.py:f", backend="torch"), gradient=quantity(non_finite=1))
+        place = {"subject": "losses.py:f", "backend": "torch", "formulation": "custom"}
+        broken = measurement(key=key(**place), gradient=quantity(non_finite=1))
         of = case(subjects=(subject(),))
         assert len(found(DIV303, broken, of=of)) == 1
         assert found(DIV303, broken, named_fault("unfused-logarithm"), of=of) == []
@@ -245,7 +246,7 @@ class TestSpecialValuesDiffer:
 
     def test_a_named_fault_is_mended_before_its_special_probes(self) -> None:
         of = case(subjects=(subject(),))
-        place = {"subject": "losses.py:f", "backend": "torch"}
+        place = {"subject": "losses.py:f", "backend": "torch", "formulation": "custom"}
         special = measurement(key=key(**place, probe="all-ignored"), gradient=self.wrong, special_probe=True)
         assert len(found(DIV305, special, of=of)) == 1
         assert found(DIV305, special, named_fault("mean-denominator"), of=of) == []

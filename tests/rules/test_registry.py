@@ -27,7 +27,7 @@ FOLDERS = {
 SEVERITIES = {
     "CAN": {"warning", "info"},
     "SAT": {"warning", "info"},
-    "DIV": {"error"},
+    "DIV": {"error", "warning"},
     "BUG": {"error"},
     "CON": {"error"},
     "RUN": {"error", "warning"},
