@@ -180,10 +180,15 @@ class Evidence:
             # What is 0 everywhere is no multiple of something: a factor of 0 explains nothing.
             return None
         asked = decided = 0
-        if not view.gradient_right:
+        if recipe and not view.gradient_right:
             returned = (np.abs(got) > absolute) & ~leaking[:, None]
-            asked = int(np.count_nonzero(returned))
-            decided = int(np.count_nonzero(returned & (np.abs(predicted.mid) > predicted.rad)))
+            settled = np.abs(predicted.mid) > predicted.rad
+            # What came back as 0 where it is not due is decided by a prediction of 0.
+            plain = due(view, self.row).gradient
+            lost = ~returned & ~leaking[:, None] & (np.abs(plain.mid) > plain.rad + absolute)
+            asked = int(np.count_nonzero(returned | lost))
+            zero = np.abs(predicted.mid) + predicted.rad <= absolute
+            decided = int(np.count_nonzero((returned & settled) | (lost & zero)))
         low, high = scales.shared()
         beside = np.zeros(len(self.patterns), dtype=bool)
         if self.patterns and len(recipe) < 2:

@@ -68,3 +68,16 @@ def test_a_mask_the_wrong_way_round_is_named_where_some_inputs_have_no_row_left(
     (fault,) = diagnosed(inverted)
     assert fault.fault == "ignored-rows-leak"
     assert "the mask keeps the rows it should drop" in fault.statement
+
+
+def test_a_clamp_is_decided_by_the_elements_that_it_takes_away() -> None:
+    """Where p is cut off the gradient is 0; what is left beside it may lie within its own uncertainty."""
+
+    def clamped(z: np.ndarray, y: np.ndarray, u: np.ndarray) -> tuple[float, np.ndarray]:
+        p = np.take_along_axis(softmax(z), np.maximum(y, 0)[:, None], axis=1)[:, 0]
+        inside = (p >= 1e-7) & (p <= 1.0 - 1e-7) & (y >= 0)
+        value = -np.log(np.clip(p, 1e-7, 1.0 - 1e-7)) * (y >= 0)
+        return float(value.sum() / (y >= 0).sum()), u * residual(z, y) * inside[:, None] / (y >= 0).sum()
+
+    (fault,) = diagnosed(clamped)
+    assert fault.fault == "clamped-probability"
