@@ -28,6 +28,7 @@ from gradaudit.records.measurement import (
 )
 from gradaudit.records.subject import Subject
 from gradaudit.reference import admissible
+from gradaudit.reference.ladder import ToleranceRow
 from gradaudit.reference.truth import Truth
 
 
@@ -58,6 +59,11 @@ def concluded(
         place = _definition(entries[0].evaluation)
         if place is not None:
             definitions.setdefault(name, place)
+        rows: tuple[ToleranceRow, ...] = ()
+        if case.function.name != SELF:
+            # The same evaluations, held against one another: all that is said below rests on the same measurements.
+            rows = admissible.rows(case.function, dtype, claimed.profile_of(subject, dtype))
+            entries = agreeing(entries, rows)  # noqa: PLW2901
         disagreements, said = audit_self(entries)  # nothing where no subject was walked around its inputs
         disagreements = disagreements or tuple(sliced.breaches(entries))
         consistency += said
@@ -70,8 +76,6 @@ def concluded(
             continue
         if disagreements and not _is_its_own(entries[0].evaluation):
             continue  # a gradient that others derived, and wrongly, accuses nobody
-        rows = admissible.rows(case.function, dtype, claimed.profile_of(subject, dtype))
-        entries = agreeing(entries, rows)  # noqa: PLW2901 - the same evaluations, held against one another
         remeasured |= {each.measurement.key: each.measurement for each in entries if each.measurement is not None}
         faults += diagnose(name, dtype, entries, rows)
         cut, said_of = second_order.judged(entries, rows)
