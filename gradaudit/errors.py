@@ -4,7 +4,8 @@
     |-- RequestError              exit 2: the request is wrong (spec, flags, nothing selected)
     |   |-- SpecError             a spec file; carries file:line:column
     |   |-- FlagError             a command-line flag or an argument of the Python API
-    |   `-- ReportError           a JSON report that cannot be read
+    |   |-- ReportError           a JSON report that cannot be read
+    |   `-- ReplayError           a saved evaluation that cannot be replayed, or not written as a script
     `-- AuditError                exit 3: something that was asked for could not be audited
         |-- WorkerError           a worker process failed to start or broke its protocol
         `-- PluginError           a plugin failed to load or registered a name twice
@@ -48,6 +49,10 @@ class FlagError(RequestError):
 
 class ReportError(RequestError):
     """What was given as a JSON report is none, or belongs to another schema version."""
+
+
+class ReplayError(RequestError):
+    """What was given as a saved evaluation is none, or is not what was saved; or no script can show it."""
 
 
 class AuditError(GradauditError):

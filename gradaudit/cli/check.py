@@ -95,6 +95,13 @@ def check(  # noqa: PLR0917 - Typer passes every option by name
         int | None,
         typer.Option(metavar="N", envvar="GRADAUDIT_SEED", help="For what a spec leaves to chance. [default: 0]"),
     ] = None,
+    save_failures: Annotated[
+        str | None,
+        typer.Option(metavar="FOLDER", help="Save every failing evaluation with its inputs, for `gradaudit replay`."),
+    ] = None,
+    save_limit: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="Bytes that are saved at most. [default: 1GB]")
+    ] = None,
     color: Annotated[
         Color, typer.Option(help="Colours; goes before NO_COLOR, and that before FORCE_COLOR.")
     ] = "auto",
@@ -116,7 +123,7 @@ def check(  # noqa: PLR0917 - Typer passes every option by name
     The flags after --dry-run stand for keys of a spec: with paths they replace those keys in every case, without
     paths they are the case.
     """
-    from gradaudit.cli import project_file, report_formats
+    from gradaudit.cli import failures, project_file, report_formats
 
     project = project_file.read(Path.cwd())
     flags = {
@@ -129,12 +136,15 @@ def check(  # noqa: PLR0917 - Typer passes every option by name
         "max-memory": max_memory,
         "jobs": jobs,
         "seed": seed,
+        "save-failures": save_failures,
+        "save-limit": save_limit,
     }
     on_line = {key: value for key, value in flags.items() if value not in (None, [])}
     chosen = {**project.values, **on_line}
     origins = {key: f"--{key}" if key in on_line else project.place(key) for key in chosen}
     shown = report_formats.known(str(chosen.get("output-format", FULL)), origins.get("output-format", ""))
     files = report_formats.requested(report or [])
+    saving = failures.requested(chosen, origins)
     settings = run_settings({**chosen, "prove": prove}, origins, ("gradaudit", *sys.argv[1:]))
 
     from gradaudit import pipeline
@@ -151,11 +161,16 @@ def check(  # noqa: PLR0917 - Typer passes every option by name
         pool.warm(_likely_backends(paths or [], given))
         for framework in _likely_frameworks(paths or [], given):
             pool.subject_process(framework)
-        result = _audited(_cases(paths or [], given, project), settings, pool, quiet, shown == FULL)
+        cases = _cases(paths or [], given, project)
+        result = _audited(cases, settings, pool, quiet, shown == FULL)
+        saved, unsaved = failures.save(result, cases, settings, pool, saving) if saving else ([], False)
     result = replace(result, max_findings=max_findings)
     # Files first: whatever becomes of the page, they hold the result.
-    incomplete = _written(result, files)
+    incomplete = _written(result, files) or unsaved
     _show(result, shown, color, verbose, quiet)
+    for line in saved:
+        if unsaved or not quiet:
+            say(line)
     if prove and not quiet and not any(case.exposures for case in result.cases):
         say("--prove planted nothing: faults are planted into exact results of subjects, and no case has any")
     if incomplete:

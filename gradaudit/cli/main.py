@@ -15,6 +15,7 @@ from gradaudit.cli import backends
 from gradaudit.cli.check import check
 from gradaudit.cli.explain import explain
 from gradaudit.cli.render import render
+from gradaudit.cli.replay import replay
 from gradaudit.cli.rules import rules
 from gradaudit.cli.schema import schema
 from gradaudit.cli.streams import close_quietly, say, use_utf8, write
@@ -42,7 +43,7 @@ app = typer.Typer(
     "could not be audited; 130 interrupted.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (check, render, explain, rules, validate, schema):
+for command in (check, render, replay, explain, rules, validate, schema):
     app.command()(command)
 app.add_typer(backends.app, name="backends")
 

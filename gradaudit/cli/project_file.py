@@ -39,6 +39,8 @@ KEYS: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "max-memory": (_text, 'a size, for example "2GB"'),
     "jobs": (_whole, "a whole number"),
     "seed": (_whole, "a whole number"),
+    "save-failures": (_text, 'a folder, for example "failures"'),
+    "save-limit": (_text, 'a size, for example "1GB"'),
     "output-format": (_text, 'the name of a format, for example "concise"'),
 }
 """Every key of the table: what its value must be, as a test and in words."""

@@ -8,13 +8,15 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from gradaudit.records import backend_name
-from gradaudit.records.evaluation import EAGER
+from gradaudit.records.evaluation import EAGER, EvaluationKey
 from gradaudit.records.expression import Expression
 from gradaudit.records.location import COMMAND_LINE, Location
 from gradaudit.records.subject import Subject
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from gradaudit.records.inputs import Inputs
 
 DEFAULT_BACKENDS = ("numpy", "torch", "onnxruntime")
 """The backends of a case that names none and has no subjects."""
@@ -115,6 +117,14 @@ class Expectation:
     location: Location = COMMAND_LINE
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Kept:
+    """One evaluation of an earlier audit and the arrays that were kept of it."""
+
+    key: EvaluationKey
+    inputs: Inputs
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """One entry of a spec, every default filled in.
@@ -124,7 +134,8 @@ class Case:
     the matrix of evaluations, each in those of the `executions` that its backend offers; `backends_named` tells
     those that the user named from the default ones. `subjects` are the user's own functions. `probes` names the
     inputs that are added for them, and `derivatives: 2` audits the second order too. `pythons` are the interpreters
-    that were chosen for backends, by name; a backend may also hold its own ("torch@/path/to/python").
+    that were chosen for backends, by name; a backend may also hold its own ("torch@/path/to/python"). A case with
+    `kept` asks for that evaluation alone.
     """
 
     name: str
@@ -149,6 +160,7 @@ class Case:
     subjects: tuple[Subject, ...] = ()
     probes: tuple[str, ...] = ()
     derivatives: int = 1
+    kept: Kept | None = None
 
     def worker(self, backend: str) -> str:
         """`backend` with the interpreter that the case chose for it, if any: who is to run it."""

@@ -56,6 +56,11 @@ class Plan:
         """The users' own functions, one for each place where they are asked for."""
         return tuple(subject for case in self.cases for subject in case.subjects)
 
+    @property
+    def workers(self) -> tuple[str, ...]:
+        """Who takes part: the backends, then those that only users' functions need."""
+        return tuple(dict.fromkeys((*self.backends, *(subject.worker for subject in self.subjects))))
+
     def describe(self) -> list[str]:
         """The plan in lines of text: each case, its evaluations, its probes and what they hold."""
         from gradaudit.specs.estimate import estimate, size_text
@@ -93,6 +98,8 @@ def materialised(planned: PlannedInputs, seed: int, draw: Draw) -> Inputs:
     from gradaudit.specs.materialise import materialise
     from gradaudit.specs.reading import as_read
 
+    if planned.case.kept is not None:
+        return planned.case.kept.inputs
     if planned.probe is None:
         inputs = materialise(planned.case, planned.dtype, planned.scale, seed, draw)
     else:
@@ -103,6 +110,9 @@ def materialised(planned: PlannedInputs, seed: int, draw: Draw) -> Inputs:
 
 
 def _planned(case: Case) -> list[PlannedInputs]:
+    if case.kept is not None:
+        key = case.kept.key
+        return [PlannedInputs(case, key.dtype, key.scale, (key,), key.probe, case.kept.inputs.reading)]
     readings = dict.fromkeys(subject.input for subject in case.subjects)
     result = []
     for dtype in case.dtypes:

@@ -20,6 +20,7 @@ FLOORS = (
     "measurement",
     "rules",
     "reports",
+    "replay",
     "pipeline",
     "semantics",
     "testing",

@@ -1,0 +1,1 @@
+"""Failing evaluations on disk: saved with their inputs, read again, and written as scripts without gradaudit."""
