@@ -6,29 +6,27 @@ Case -> Plan -> Evaluation | EvaluationFailure --+
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from gradaudit import __version__
+from gradaudit.judged import Measured, case_report, environment, fails, first_used, report_of, workers_of
 from gradaudit.records.case import FORMULA, SELF, Case
 from gradaudit.records.evaluation import BackendState, Evaluation, EvaluationFailure, EvaluationKey
-from gradaudit.records.report import CaseReport, Environment, Report
+from gradaudit.records.report import FAIL_FAST, INTERRUPTION, CaseReport, NotRun, Report, Shard
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
+    from pathlib import Path
 
-    from gradaudit.measurement.audited import Audited
     from gradaudit.records.inputs import Inputs
-    from gradaudit.records.measurement import InputFacts, Measurement
     from gradaudit.records.subject import Subject
     from gradaudit.reference.truth import Truth
+    from gradaudit.resumption import Journal
     from gradaudit.specs.plan import Plan, PlannedInputs
     from gradaudit.workers import WorkerSettings
     from gradaudit.workers.pool import Pool
 
-INTERRUPTED = 130
 AHEAD = 2
 """How many sets of inputs are handed to the workers before the oldest is measured."""
 
@@ -38,7 +36,9 @@ class Settings:
     """How an audit is run. `timeout` is in seconds for each evaluation and `startup_timeout` for the import of
     a framework, `max_memory` in bytes for each worker; the diagnosis of what was evaluated has a budget that is
     counted, not timed. `jobs` limits how many workers compute at once, `threads` how many threads each framework may
-    use. `prove` plants every fault class into a copy of the truth, to count how many this very audit would catch."""
+    use. `prove` plants every fault class into a copy of the truth, to count how many this very audit would catch.
+    `fail_fast` ends the audit after the first case that fails by `fail_on`; `shard` (i, n) audits one of n parts;
+    `resume` is a folder that keeps finished cases, which are not run again while nothing about them changes."""
 
     seed: int = 0
     timeout: float = 60.0
@@ -51,6 +51,13 @@ class Settings:
     fail_on: str = "error"
     prove: bool = False
     command: tuple[str, ...] = ()
+    fail_fast: bool = False
+    shard: tuple[int, int] | None = None
+    resume: Path | None = None
+
+
+DECISIVE = ("seed", "timeout", "startup_timeout", "max_memory", "threads", "select", "ignore", "prove")
+"""The settings on which the report of a case depends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,37 +85,103 @@ def audit(
     """Audit the cases; what goes wrong inside an evaluation is part of the report.
 
     `pool` holds workers that were started already; else the audit starts its own. Ctrl-C ends the work early: the
-    report then holds what was measured until then and `interrupted` is set.
+    report then holds what was measured until then and `interrupted` is set. With `settings.shard` it is about that
+    part of the cases, and with `settings.resume` finished cases are taken from there.
     """
     if pool is None:
         with worker_pool(settings) as own:
             return audit(cases, settings, progress, own)
-    cases = _with_formulas(cases, settings)
-    planned = plan(cases, settings)
+    shard = _shard(cases, settings)
+    positions = range(len(cases)) if shard is None else shard.positions
+    told = first_used(cases)
+    part = _with_formulas(tuple(cases[position] for position in positions), settings)
+    whole = plan(part, settings)
     # Frameworks import themselves while the inputs and their exact results are computed here.
-    pool.warm(planned.backends, planned.subjects)
-    measured: dict[str, _Measured] = {}
-    interrupted, done = False, 0
+    pool.warm(whole.backends, whole.subjects)
+    journal = _journal(whole, [told[position] for position in positions], settings, pool)
+    reports = dict(journal.finished)
+    waiting = [index for index in range(len(part)) if index not in reports]
+    if settings.fail_fast:
+        failed = min((index for index, report in reports.items() if fails([report], settings.fail_on)), default=None)
+        waiting = [index for index in waiting if failed is None or index < failed]
+    remaining = whole if len(waiting) == len(part) else plan(tuple(part[index] for index in waiting), settings)
+    measured: dict[int, Measured] = {}
+    ending = FAIL_FAST if settings.fail_fast and len(waiting) + len(reports) < len(part) else ""
+    done = 0
+
+    def finish(index: int) -> bool:
+        """Judge a case; whether the audit goes on."""
+        known, case = measured.get(id(part[index]), Measured()), part[index]
+        if progress is not None and known.audited:
+            # The search for causes may take longer than all evaluations of a case.
+            progress(ProgressEvent(done, remaining.evaluations, f"diagnosing {case.name}"))
+        named = _states(whole, told[positions[index]], pool)
+        reports[index] = _judged(case, known, settings, named)
+        journal.keep(index, reports[index])
+        return not (settings.fail_fast and fails([reports[index]], settings.fail_on))
+
     try:
-        for group in _evaluated(planned, measured, settings, pool):
-            for key in _measure(group, measured[_identity(group.planned.case)]):
+        going = True
+        for group in _evaluated(remaining, measured, settings, pool):
+            while going and part[waiting[0]] is not group.planned.case:
+                going = finish(waiting.pop(0))
+            if not going:
+                break
+            for key in _measure(group, measured[id(group.planned.case)]):
                 done += 1
                 if progress is not None:
                     text = f"{group.planned.case.name}: {key.subject} {key.probe or key.formulation} {key.dtype}"
-                    progress(ProgressEvent(done, planned.evaluations, text))
+                    progress(ProgressEvent(done, remaining.evaluations, text))
+        while going and waiting:
+            going = finish(waiting.pop(0))
+        ending = ending if going else FAIL_FAST
     except KeyboardInterrupt:
-        interrupted = True
-    begun = [(case, measured[_identity(case)]) for case in cases if _identity(case) in measured]
+        ending = INTERRUPTION
+        for index in waiting:
+            known = measured.get(id(part[index]))
+            if known is not None and (known.measurements or known.failures or known.audited):
+                reports[index] = _judged(part[index], known, settings, ())
     # A worker that is still importing is not waited for after an interruption.
-    states = () if interrupted else pool.states(planned.backends, planned.subjects)
-    first_used = _first_used(cases, states)
-    reports = []
-    for case, known in begun:
-        if progress is not None and known.audited:
-            # The search for causes may take longer than all evaluations of a case.
-            progress(ProgressEvent(done, planned.evaluations, f"diagnosing {case.name}"))
-        reports.append(_judged(case, known, settings, first_used.get(_identity(case), ())))
-    return _report(tuple(reports), settings, states, interrupted=interrupted)
+    told_of = [part[index] for index in sorted(reports)] if ending != INTERRUPTION else []
+    used = {name for case in told_of for name in workers_of(case)}
+    states = _states(whole, [name for name in whole.workers if name in used], pool)
+    return report_of(
+        tuple(reports[index] for index in sorted(reports)),
+        not_run=tuple(NotRun(case.name, case.source, ending) for i, case in enumerate(part) if i not in reports),
+        shard=shard,
+        command=settings.command,
+        environment=environment(states, settings.seed, settings.threads),
+        fail_on=settings.fail_on,
+        interrupted=ending == INTERRUPTION,
+    )
+
+
+def _shard(cases: tuple[Case, ...], settings: Settings) -> Shard | None:
+    from gradaudit.specs.shards import shard
+
+    return None if settings.shard is None else shard(cases, *settings.shard)
+
+
+def _journal(whole: Plan, told: list[tuple[str, ...]], settings: Settings, pool: Pool) -> Journal:
+    """What is finished of the plan's cases, and where to keep what will be; `told` are the workers whose imports each
+    of them tells of."""
+    from gradaudit.resumption import Journal, journal
+
+    if settings.resume is None:
+        return Journal()
+    states = {name: _states(whole, [name], pool) for name in whole.workers}
+    run = {name: getattr(settings, name) for name in DECISIVE}
+    about = [
+        [run, names, [states[name] for name in workers_of(case)]]
+        for case, names in zip(whole.cases, told, strict=True)
+    ]
+    return journal(settings.resume, whole.cases, about, settings.shard)
+
+
+def _states(whole: Plan, names: Sequence[str], pool: Pool) -> tuple[BackendState, ...]:
+    """The states of these workers of the plan; waits until each has answered."""
+    backends = [name for name in names if name in whole.backends]
+    return pool.states(backends, [subject for subject in whole.subjects if subject.worker in names])
 
 
 def worker_pool(settings: Settings) -> Pool:
@@ -158,25 +231,11 @@ class _Evaluated:
     pending: list[tuple[EvaluationKey, Future[Evaluation | EvaluationFailure]]]
 
 
-@dataclass(slots=True)
-class _Measured:
-    """What is known of a case so far. `audited` holds what its subjects returned, and `given_up` the subjects that
-    are asked no more; `unexplained` the evaluations of backends that no row accounts for, by subject, formulation and
-    dtype."""
-
-    facts: list[InputFacts] = field(default_factory=list)
-    measurements: list[Measurement] = field(default_factory=list)
-    failures: list[EvaluationFailure] = field(default_factory=list)
-    audited: dict[tuple[str, str], list[Audited]] = field(default_factory=dict)
-    given_up: set[str] = field(default_factory=set)
-    unexplained: dict[tuple[str, str, str], list[Audited]] = field(default_factory=dict)
-
-
-def _evaluated(plan: Plan, measured: dict[str, _Measured], settings: Settings, pool: Pool) -> Iterator[_Evaluated]:
+def _evaluated(plan: Plan, measured: dict[int, Measured], settings: Settings, pool: Pool) -> Iterator[_Evaluated]:
     """Every set of inputs with its evaluations under way, a few ahead of the one that is yielded."""
     waiting: list[_Evaluated] = []
     for planned in plan.inputs:
-        known = measured.setdefault(_identity(planned.case), _Measured())
+        known = measured.setdefault(id(planned.case), Measured())
         begun = _begun(planned, known, settings, pool)
         if begun is not None:
             waiting.append(begun)
@@ -185,7 +244,7 @@ def _evaluated(plan: Plan, measured: dict[str, _Measured], settings: Settings, p
     yield from waiting
 
 
-def _begun(planned: PlannedInputs, known: _Measured, settings: Settings, pool: Pool) -> _Evaluated | None:
+def _begun(planned: PlannedInputs, known: Measured, settings: Settings, pool: Pool) -> _Evaluated | None:
     """Make the inputs, hand them to the workers, and compute the exact results meanwhile.
 
     None where all who would be asked are given up.
@@ -232,7 +291,7 @@ def _truth(inputs: Inputs) -> Truth | str | None:
     return truth
 
 
-def _measure(group: _Evaluated, known: _Measured) -> Iterator[EvaluationKey]:
+def _measure(group: _Evaluated, known: Measured) -> Iterator[EvaluationKey]:
     """Measure the evaluations of one set of inputs as they come in, in the plan's order."""
     planned, truth = group.planned, group.truth
     own_logits = planned.probe is None and group.inputs.reading == "logits"
@@ -254,7 +313,7 @@ def _measure(group: _Evaluated, known: _Measured) -> Iterator[EvaluationKey]:
         yield key
 
 
-def _note_backend(group: _Evaluated, result: Evaluation, known: _Measured) -> None:
+def _note_backend(group: _Evaluated, result: Evaluation, known: Measured) -> None:
     from gradaudit.measurement import built_in
 
     assert not isinstance(group.truth, str), "what fails its own check was made a failure"
@@ -268,7 +327,7 @@ def _note_backend(group: _Evaluated, result: Evaluation, known: _Measured) -> No
         known.unexplained.setdefault((key.subject, key.formulation, key.dtype), []).append(entry)
 
 
-def _note_failure(group: _Evaluated, failure: EvaluationFailure, subject: Subject | None, known: _Measured) -> None:
+def _note_failure(group: _Evaluated, failure: EvaluationFailure, subject: Subject | None, known: Measured) -> None:
     """A subject that refuses an extra input has said so; one that died there is asked no more."""
     probed = group.planned.probe is not None
     if probed and group.inputs.expects_error and failure.kind == "raised":
@@ -285,7 +344,7 @@ def _note_failure(group: _Evaluated, failure: EvaluationFailure, subject: Subjec
     known.failures.append(failure)
 
 
-def _note_subject(group: _Evaluated, subject: Subject, result: Evaluation, known: _Measured) -> None:
+def _note_subject(group: _Evaluated, subject: Subject, result: Evaluation, known: Measured) -> None:
     from gradaudit.measurement.subjects import audited
 
     assert not isinstance(group.truth, str), "what fails its own check was made a failure"
@@ -295,81 +354,5 @@ def _note_subject(group: _Evaluated, subject: Subject, result: Evaluation, known
         known.measurements.append(entry.measurement)
 
 
-def _identity(case: Case) -> str:
-    return f"{case.source} {case.name}"
-
-
-def _first_used(cases: Sequence[Case], states: Sequence[BackendState]) -> dict[str, tuple[BackendState, ...]]:
-    """The states of backends by the first case that uses each: what an import did is said once."""
-    waiting = {state.name: state for state in states}
-    found = {}
-    for case in cases:
-        used = [case.worker(name) for name in case.backends] + [subject.worker for subject in case.subjects]
-        found[_identity(case)] = tuple(waiting.pop(name) for name in dict.fromkeys(used) if name in waiting)
-    return found
-
-
-def _judged(case: Case, known: _Measured, settings: Settings, states: tuple[BackendState, ...]) -> CaseReport:
-    from gradaudit.records.measurement import MeasuredCase
-    from gradaudit.rules.judge import judge
-
-    measured = MeasuredCase(
-        case, tuple(known.facts), tuple(known.measurements), tuple(known.failures), backends=states
-    )
-    if known.audited:
-        from gradaudit.measurement.subjects import concluded
-
-        measured = concluded(measured, known.audited, prove=settings.prove)
-    if known.unexplained:
-        from gradaudit.measurement import built_in
-
-        measured = built_in.concluded(measured, known.unexplained)
-    findings, missing = judge(measured, settings.select, settings.ignore)
-    return CaseReport(
-        case,
-        measured.facts,
-        measured.measurements,
-        measured.failures,
-        findings,
-        missing,
-        measured.faults,
-        measured.breaches,
-        measured.exposures,
-        measured.self_consistency,
-        measured.second_order,
-    )
-
-
-def _report(
-    reports: tuple[CaseReport, ...], settings: Settings, states: tuple[BackendState, ...], *, interrupted: bool
-) -> Report:
-    from gradaudit.records.finding import RuleSummary
-    from gradaudit.rules import registry
-    from gradaudit.rules.exit_status import exit_status
-
-    findings = [finding for report in reports for finding in report.findings]
-    missing = [expectation for report in reports for expectation in report.missing]
-    rules = [registry.get(code) for code in sorted({finding.code for finding in findings})]
-    return Report(
-        version=__version__,
-        command=settings.command,
-        environment=_environment(settings, states),
-        cases=reports,
-        rules=tuple(RuleSummary(rule.code, rule.name, rule.severity, rule.summary, rule.advice) for rule in rules),
-        exit_status=INTERRUPTED if interrupted else exit_status(findings, missing, settings.fail_on),
-        interrupted=interrupted,
-        fail_on=settings.fail_on,
-    )
-
-
-def _environment(settings: Settings, states: tuple[BackendState, ...]) -> Environment:
-    import numpy as np
-
-    return Environment(
-        python=platform.python_version(),
-        platform=f"{platform.system()} {platform.machine()}",
-        versions=(("gradaudit", __version__), ("numpy", np.__version__)),
-        backends=states,
-        seed=settings.seed,
-        threads=settings.threads,
-    )
+def _judged(case: Case, known: Measured, settings: Settings, states: tuple[BackendState, ...]) -> CaseReport:
+    return case_report(case, known, states, select=settings.select, ignore=settings.ignore, prove=settings.prove)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from gradaudit.records.case import Case, Expectation
 from gradaudit.records.evaluation import BackendState, EvaluationFailure
 from gradaudit.records.finding import Finding, RuleSummary
+from gradaudit.records.location import Location
 from gradaudit.records.measurement import (
     Breach,
     Exposure,
@@ -49,10 +50,40 @@ class CaseReport:
     second_order: tuple[SecondOrder, ...] = ()
 
 
+FAIL_FAST, INTERRUPTION = "fail-fast", "interrupted"
+ENDINGS = (FAIL_FAST, INTERRUPTION)
+"""Why an audit may end before its last case."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotRun:
+    """A case that was asked for and about which nothing is known: the audit ended before it, for one of ENDINGS."""
+
+    name: str
+    source: Location
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """Part `index`, from 1, of the `of` into which an audit of `cases` cases was split.
+
+    `positions` are those of its own cases in the whole, from 0: the cases of the report and those not run. `plan` is
+    a digest of the names and places of all cases of the whole.
+    """
+
+    index: int
+    of: int
+    positions: tuple[int, ...]
+    cases: int
+    plan: str
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Report:
     """What an audit has to say. Findings from the severity `fail_on` on, which no spec expects, make it exit 1.
 
+    `not_run` are the cases that it ended before, and `shard` says which part of a whole it is, if it is one.
     `max_findings` is a wish of the reader, and no part of the JSON report: lists for people end after so many.
     """
 
@@ -65,3 +96,5 @@ class Report:
     interrupted: bool = False
     fail_on: str = "error"
     max_findings: int | None = None
+    not_run: tuple[NotRun, ...] = ()
+    shard: Shard | None = None

@@ -46,6 +46,8 @@ def document(report: Report) -> Document:
         "exit_status": report.exit_status,
         "fail_on": report.fail_on,
         "interrupted": report.interrupted,
+        "not_run": [_fields(case) for case in report.not_run],
+        "shard": None if report.shard is None else _fields(report.shard),
         "counts": _plain(dataclasses.asdict(counts(report))),
         "histogram_edges": _plain(HISTOGRAM_EDGES),
         "cases": [_case(case) for case in report.cases],
@@ -59,6 +61,11 @@ def document(report: Report) -> Document:
             for rule in report.rules
         },
     }
+
+
+def case_document(report: CaseReport) -> Document:
+    """One case of the report, which `gradaudit.reports.read_document.case_of` reads."""
+    return _case(report)
 
 
 def _environment(environment: Environment) -> Document:

@@ -90,6 +90,11 @@ def report_of(document: object) -> Report:
     )
 
 
+def case_of(document: object) -> CaseReport:
+    """The case of which `gradaudit.reports.json_document.case_document` made `document`; ReportError."""
+    return _case(document, "case")
+
+
 def _case(given: object, where: str) -> CaseReport:
     entry = mapping(given, where)
 

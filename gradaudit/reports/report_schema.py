@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from gradaudit.records.evaluation import EXECUTIONS, FAILURE_KINDS
 from gradaudit.records.finding import SEVERITIES
-from gradaudit.records.report import SCHEMA_VERSION
+from gradaudit.records.report import ENDINGS, SCHEMA_VERSION
 
 Schema = dict[str, object]
 
@@ -34,6 +34,12 @@ def report_schema() -> Schema:
                 "exit_status": {"enum": [0, 1, 3, 130]},
                 "fail_on": {"enum": [*SEVERITIES]},
                 "interrupted": BOOLEAN,
+                "not_run": _list(
+                    _object({"name": STRING, "source": _ref("location"), "reason": {"enum": [*ENDINGS]}})
+                ),
+                "shard": _or_null(
+                    _object({"index": COUNT, "of": COUNT, "positions": INDEX, "cases": COUNT, "plan": STRING})
+                ),
                 "counts": _ref("counts"),
                 "histogram_edges": _list(NUMBER),
                 "cases": _list(_ref("case")),

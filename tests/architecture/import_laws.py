@@ -21,6 +21,8 @@ FLOORS = (
     "rules",
     "reports",
     "replay",
+    "judged",
+    "resumption",
     "pipeline",
     "semantics",
     "testing",
