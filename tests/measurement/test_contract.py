@@ -225,6 +225,31 @@ def test_the_layout_must_not_matter(layout: str) -> None:
     assert "nan at [2, 2]" in only("layout-changes-result", entry(experiments=lost))
 
 
+@pytest.mark.parametrize("execution", ["graph", "compiled"])
+def test_the_execution_must_not_matter(execution: str) -> None:
+    output, gradient = exact(case())
+    rounded = {f"{execution}.output": nudged(output), f"{execution}.gradient": nudged(gradient)}
+    assert breaches(entry(experiments=rounded)) == {}
+    for by in (1e-5, float("nan")):
+        changed = {f"{execution}.output": output, f"{execution}.gradient": shifted(gradient, (2, 2), by)}
+        statement = only("execution-changes-result", entry(experiments=changed))
+        assert statement.startswith("its gradient changes when ")
+
+
+def test_a_compiler_may_choose_another_formulation_in_the_same_precision() -> None:
+    given = replace(case(upstream=1.0), logits=LOGITS + np.float32(1000))
+    logits = given.logits
+    shift = logits.max(axis=-1, keepdims=True)
+    lse = np.log(np.exp(logits - shift).sum(axis=-1, keepdims=True, dtype=np.float32)) + shift
+    by_lse = (np.exp(logits - lse) - np.eye(11, dtype=np.float32)[LABELS]) / np.float32(7)
+    output, gradient = exact(given)
+    assert np.abs(by_lse - gradient).max() > 1e-6, "it loses the digits of the offset"
+    other = {"compiled.output": output, "compiled.gradient": by_lse}
+    assert breaches(entry(given, other)) == {}
+    narrow = {"compiled.output": output, "compiled.gradient": gradient.astype(np.float16).astype(np.float32)}
+    assert set(breaches(entry(given, narrow))) == {"execution-changes-result"}
+
+
 def test_what_the_truth_does_not_explain_is_not_held_to_its_tolerance() -> None:
     gradient = exact(case())[1] * np.float32(3)
     wrong = {"gradient": gradient}

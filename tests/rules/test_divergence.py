@@ -6,6 +6,7 @@ import pytest
 from gradaudit.records.measurement import Breach
 from gradaudit.rules.divergence.backends_disagree import RULE as DIV302
 from gradaudit.rules.divergence.beyond_tolerance import RULE as DIV301
+from gradaudit.rules.divergence.execution_changes_result import RULE as DIV306
 from gradaudit.rules.divergence.explained_by_weaker_profile import RULE as DIV304
 from gradaudit.rules.divergence.non_finite import RULE as DIV303
 from gradaudit.rules.divergence.special_values_differ import RULE as DIV305
@@ -268,3 +269,24 @@ class TestSpecialValuesDiffer:
 
     def test_silent_without_a_mismatch(self) -> None:
         assert found(DIV305, measurement()) == []
+
+
+class TestExecutionChangesResult:
+    def test_a_subject_that_is_wrong_when_compiled_is_an_error(self) -> None:
+        place = key(subject="losses.py:f", backend="torch", formulation="custom")
+        parted = Breach("execution-changes-result", place, "its gradient changes when compiled", (("elements", 1),))
+        (finding,) = found(DIV306, parted, of=case(subjects=(subject(),)))
+        assert (finding.severity, finding.evidence["elements"]) == ("error", 1)
+        assert finding.message.endswith("its gradient changes when compiled")
+
+    def test_a_backend_s_wrong_execution_is_told_beside_its_own_error(self) -> None:
+        right = measurement(key=key(**TORCH))
+        wrong = measurement(
+            key=key(subject="torch, compiled", backend="torch", execution="compiled"),
+            explanation=UNEXPLAINED,
+            gradient=quantity(beyond=1, max_error_over_tolerance=2.0, worst=(element(0.5, 0.25, 2.0),)),
+        )
+        (finding,) = found(DIV306, right, wrong)
+        assert (finding.severity, finding.subject) == ("warning", "torch, compiled")
+        assert len(found(DIV301, right, wrong)) == 1
+        assert found(DIV306, wrong) == []

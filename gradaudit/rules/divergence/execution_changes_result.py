@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from gradaudit.records.finding import Finding
 from gradaudit.records.measurement import MeasuredCase, Measurement
@@ -18,9 +19,11 @@ Setting = tuple[str, str, str, float, str | None]
 def check(measured: MeasuredCase) -> Iterator[Finding]:
     """One finding for each backend's formulation, dtype, scale and probe at which the executions part.
 
-    And one for each subject that answers otherwise when it is traced or compiled.
+    And one for each subject that answers otherwise when it is traced or compiled: an error, for no other finding
+    speaks of those values, while a backend's wrong execution is an evaluation with findings of its own.
     """
-    yield from broken(RULE, measured)
+    for finding in broken(RULE, measured):
+        yield replace(finding, severity="error")
     groups: dict[Setting, list[Measurement]] = {}
     for measurement in measured.measurements:
         key = measurement.key
@@ -63,8 +66,9 @@ RULE = Rule(
     """,
     formula="""
         fires where, for one backend, formulation, dtype, scale and probe, some admissible row explains every element
-        of one execution and none explains those of another; of a subject, where the results of two executions differ
-        by more than two tolerances
+        of one execution and none explains those of another (there the wrong execution is an error besides); of a
+        subject, as an error, where the results of two executions differ by more than two tolerances and no admissible
+        row of the same precision explains the other one
     """,
     source="docs/numerics.md, sections 2 (bounds), 8b and 8c (admissible formulations)",
     fires=None,
