@@ -67,7 +67,7 @@ def test_eager_operations_keep_what_is_declared(process: workers.BackendProcess,
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
 def test_what_xla_compiles_keeps_what_is_declared(process: workers.BackendProcess, dtype: str) -> None:
-    check(survey(process, problems(dtype, varied=0, every=3), formulations, "compiled"))
+    check(survey(process, problems(dtype, varied=0, every=6), formulations, "compiled"))
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
