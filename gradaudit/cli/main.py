@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from gradaudit import __version__
-from gradaudit.cli import backends
+from gradaudit.cli import backends, baseline
 from gradaudit.cli.check import check
 from gradaudit.cli.explain import explain
 from gradaudit.cli.render import render
@@ -46,6 +46,7 @@ app = typer.Typer(
 for command in (check, render, replay, explain, rules, validate, schema):
     app.command()(command)
 app.add_typer(backends.app, name="backends")
+app.add_typer(baseline.app, name="baseline")
 
 
 def _show_version(wanted: bool) -> None:

@@ -6,18 +6,14 @@ import os
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from gradaudit.cli.streams import Color, color_system, page_width, say, write
-from gradaudit.errors import AuditError, FlagError, ReportError
-
-if TYPE_CHECKING:
-    from gradaudit.records.report import Report
+from gradaudit.errors import AuditError, FlagError
 
 FULL = "full"
-STANDARD_INPUT = "-"
 NOT_WRITTEN = 3
 
 
@@ -46,14 +42,14 @@ def render(  # noqa: PLR0917 - Typer passes every option by name
 
     Nothing is audited and nothing is judged: the exit status is 0 whatever the report says.
     """
-    from gradaudit.cli import report_formats
+    from gradaudit.cli import report_formats, saved_reports
 
     shown = None if output_format is None else report_formats.known(output_format, "--output-format")
     files = report_formats.requested(report or [])
     for name, target in files:
-        if path != STANDARD_INPUT and target.exists() and target.resolve() == Path(path).resolve():
+        if path != saved_reports.STANDARD_INPUT and target.exists() and target.resolve() == Path(path).resolve():
             raise FlagError(f"--report '{name}={target}': that is the report which is read; write to another file")
-    saved = replace(_read(path), max_findings=max_findings)
+    saved = replace(saved_reports.read(path), max_findings=max_findings)
     failed = False
     for name, target in files:
         try:
@@ -69,19 +65,3 @@ def render(  # noqa: PLR0917 - Typer passes every option by name
     elif shown is not None:
         write(report_formats.rendered(shown, saved))
     return NOT_WRITTEN if failed else 0
-
-
-def _read(path: str) -> Report:
-    from gradaudit.reports.read_document import read
-
-    try:
-        given = sys.stdin.buffer.read() if path == STANDARD_INPUT else Path(path).read_bytes()
-    except OSError as error:
-        hint = "; `gradaudit check --report json=report.json` writes one" if not Path(path).exists() else ""
-        raise ReportError(f"the report {path!r} cannot be read: {error.strerror or error}{hint}") from error
-    try:
-        return read(given.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise ReportError(f"{path}: it is not UTF-8, so no JSON report of gradaudit: {error}") from error
-    except ReportError as error:
-        raise ReportError(f"{path}: {error}") from error

@@ -108,7 +108,7 @@ def requested(arguments: Sequence[str]) -> tuple[tuple[str, Path], ...]:
     return tuple(wanted)
 
 
-def write_file(text: str, path: Path) -> None:
+def write_file(text: str, path: Path, what: str = "report") -> None:
     """Put `text` (UTF-8) at `path` as a whole or not at all: a temporary file beside it takes its place.
 
     Links are followed; what is no regular file (a device, a pipe) is written to and stays what it is.
@@ -131,7 +131,7 @@ def write_file(text: str, path: Path) -> None:
             os.unlink(temporary)  # noqa: PTH108
             raise
     except OSError as error:
-        raise AuditError(f"the report {str(path)!r} cannot be written: {error.strerror or error}") from error
+        raise AuditError(f"the {what} {str(path)!r} cannot be written: {error.strerror or error}") from error
 
 
 def _mode(path: Path) -> int:

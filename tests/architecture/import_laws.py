@@ -20,6 +20,7 @@ FLOORS = (
     "measurement",
     "rules",
     "reports",
+    "regression",
     "replay",
     "judged",
     "resumption",

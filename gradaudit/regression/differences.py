@@ -1,0 +1,212 @@
+"""A report against a baseline: what is new, resolved, worse, better, missing or added. A ratchet.
+
+An evaluation is worse where the tolerance row that explained it no longer does, or where an error rose by more than
+the rounding of the baseline resolves (`gradaudit.regression.levels`); better is the same the other way round.
+
+What fails: a finding that is new or more severe than it was, if it would fail without a baseline; an evaluation that
+is worse; one that the baseline holds and the audit does not (missing), for nobody knows how it stands; one that the
+audit holds and the baseline does not (added), for nobody would notice when it gets worse. Resolved and better never
+fail.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from gradaudit.records.finding import SEVERITIES
+from gradaudit.records.location import Location
+from gradaudit.records.report import Report
+from gradaudit.regression import levels, standing
+from gradaudit.regression.baseline import Baseline, Held
+from gradaudit.regression.standing import OWN, PROBES, QUANTITIES, EvaluationName, FindingName, Standing
+from gradaudit.reports.findings import expectation
+from gradaudit.reports.issues import MISSING_CODE, issues, shortened
+from gradaudit.reports.number_format import number
+
+NEW, WORSE, MISSING, ADDED, UNAUDITED, BETTER, RESOLVED = (
+    "new",
+    "worse",
+    "missing",
+    "added",
+    "unaudited",
+    "better",
+    "resolved",
+)
+KINDS = (UNAUDITED, NEW, WORSE, MISSING, ADDED, BETTER, RESOLVED)
+"""What may have become of a finding or an evaluation, the gravest first."""
+
+REGRESSED, NOT_AUDITED = 1, 3
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One thing that is not as it was. `name` is what it is about; `text` says what changed, with the numbers.
+
+    `location` is where it stands now, if it does; `fails` tells whether it has a part in an exit status other than 0.
+    """
+
+    kind: str
+    name: FindingName | EvaluationName
+    text: str
+    fails: bool
+    location: Location | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Differences:
+    """All changes, the gravest first, then by case; `same` counts the evaluations that stand as they did.
+
+    `versions` are (name, former, present) of what computed and is another one now; "" stands for none.
+    """
+
+    changes: tuple[Change, ...]
+    same: int
+    versions: tuple[tuple[str, str, str], ...]
+    exit_status: int
+
+    def of_kind(self, kind: str) -> tuple[Change, ...]:
+        """The changes of one kind."""
+        return tuple(change for change in self.changes if change.kind == kind)
+
+
+def differences(baseline: Baseline, report: Report) -> Differences:
+    """What has changed since `baseline`.
+
+    The exit status is 130 or 2 where the report has it, 3 where something could not be audited, 1 where a change
+    fails or an expected finding is absent, else 0; what the baseline holds already does not count.
+    """
+    changes = [*_unaudited(report), *_of_findings(baseline, report), *_of_evaluations(baseline, report)]
+    changes.sort(key=lambda change: (KINDS.index(change.kind), change.name.case))
+    now = standing.evaluations(report)
+    touched = {change.name for change in changes if change.kind in (WORSE, BETTER)}
+    same = sum(name in baseline.evaluations and name not in touched for name in now)
+    return Differences(
+        tuple(changes),
+        same,
+        changed_versions(baseline.versions, standing.versions(report)),
+        _exit_status(changes, report),
+    )
+
+
+def changed_versions(before: Mapping[str, str], now: Mapping[str, str]) -> tuple[tuple[str, str, str], ...]:
+    """(name, former, present) of each version that differs, by name."""
+    names = sorted({*before, *now})
+    return tuple(
+        (name, before.get(name, ""), now.get(name, "")) for name in names if before.get(name) != now.get(name)
+    )
+
+
+def row_change(row: str, now: Standing) -> str:
+    """WORSE, BETTER or "", by the tolerance row that explained an evaluation ("" where none did) and what holds now.
+
+    A ladder is climbed from its strictest row and left at the first that explains: a former row that was tried and
+    passed by explains no longer, and one that was not reached is not needed any more.
+    """
+    if row == now.row:
+        return ""
+    if not now.row or (row and row in now.rows):
+        return WORSE
+    return BETTER
+
+
+def _exit_status(changes: list[Change], report: Report) -> int:
+    if report.interrupted or report.exit_status not in (0, REGRESSED, NOT_AUDITED):
+        return report.exit_status
+    if any(change.kind == UNAUDITED for change in changes):
+        return NOT_AUDITED
+    return REGRESSED if any(change.fails for change in changes) else 0
+
+
+def _unaudited(report: Report) -> Iterator[Change]:
+    for label, finding in standing.unaudited(report):
+        name = standing.finding_name(label, finding)
+        yield Change(UNAUDITED, name, f"{finding.code} {shortened(finding.message)}", True, finding.location)
+
+
+def _of_findings(baseline: Baseline, report: Report) -> Iterator[Change]:
+    now = standing.findings(report)
+    failing = {id(issue.finding) for issue in issues(report) if issue.fails}
+    for name, finding in now.items():
+        was = baseline.findings.get(name)
+        said = f"{finding.code} {finding.severity} {finding.name}: {shortened(finding.message)}"
+        fails = id(finding) in failing
+        if was is None:
+            yield Change(NEW, name, said, fails, finding.location)
+        elif SEVERITIES.index(finding.severity) > SEVERITIES.index(was):
+            yield Change(WORSE, name, f"was {was}: {said}", fails, finding.location)
+        elif finding.severity != was:
+            yield Change(BETTER, name, f"was {was}: {said}", False, finding.location)
+    for label, case in standing.cases_by_label(report).items():
+        for wish in case.missing:
+            name = FindingName(label, MISSING_CODE)
+            yield Change(NEW, name, f"{expectation(wish)} expected, not found", True, wish.location)
+    if report.interrupted:
+        return
+    for name, was in baseline.findings.items():
+        if name not in now:
+            yield Change(RESOLVED, name, f"{name.code} {was}", False)
+
+
+def _of_evaluations(baseline: Baseline, report: Report) -> Iterator[Change]:
+    now = standing.evaluations(report)
+    places = {label: case.case.source for label, case in standing.cases_by_label(report).items()}
+    for name, found in now.items():
+        held = baseline.evaluations.get(name)
+        if held is None:
+            yield Change(ADDED, name, "is not in the baseline", True, places[name.case])
+            continue
+        kind, text = _compared(held, found)
+        if kind:
+            shown = f"; {_worst_probe(report, name)}" if name.inputs == PROBES and kind == WORSE else ""
+            yield Change(kind, name, f"{text}{shown}", kind in (WORSE, MISSING), places[name.case])
+    # What failed is told by the findings of its own; who fails on the own inputs is asked no probes.
+    failed = {replace(name, inputs=OWN) for name in standing.failed(report)}
+    for name in baseline.evaluations:
+        if name not in now and replace(name, inputs=OWN) not in failed and not report.interrupted:
+            why = "" if name.case in places else ": no case of that name was audited"
+            yield Change(MISSING, name, f"is in the baseline and not in the audit{why}", True, places.get(name.case))
+
+
+def _compared(held: Held, now: Standing) -> tuple[str, str]:
+    """What became of an evaluation ("" where it stands as it did), and the numbers that say so."""
+    if set(held.levels) != set(now.errors):
+        return MISSING, f"{' and '.join(held.levels)} were measured, and {' and '.join(now.errors)} are now"
+    changed = row_change(held.row, now)
+    if changed:
+        return changed, _rows(held.row, now.row)
+    arrays = [name for name in QUANTITIES if name in now.errors]
+    worse = [name for name in arrays if levels.is_worse(now.errors[name], held.levels[name])]
+    better = [name for name in arrays if levels.is_better(now.errors[name], held.levels[name])]
+    told = worse or better
+    kind = WORSE if worse else BETTER if better else ""
+    return kind, "; ".join(f"{name} {_growth(held.levels[name], now.errors[name])}" for name in told)
+
+
+def _rows(was: str, now: str) -> str:
+    if not was:
+        return f"no tolerance explained it, and {now} does"
+    return f"{was} explained it, and {now or 'no tolerance'} does now"
+
+
+def _growth(level: float, error: levels.Error) -> str:
+    new = (
+        "within 1 ulp" if levels.level_of(error) == levels.FAITHFUL else f"{number(error.ratio, 3)} of the tolerance"
+    )
+    if level == levels.FAITHFUL:
+        return f"within 1 ulp of the exact value before, now off by {number(error.ulp, 3)} ulp, {new}"
+    times = error.ratio / level
+    factor = f", at least {number(times, 3)} times as large" if 1.0 < times < math.inf else ""
+    return f"at most {levels.text(level)} of the tolerance before, now {new}{factor}"
+
+
+def _worst_probe(report: Report, name: EvaluationName) -> str:
+    """The probe on which an evaluation stands worst."""
+    of_probes = [
+        (measured, found)
+        for each, (measured, found) in standing.each_evaluation(report).items()
+        if each.inputs != OWN and replace(each, inputs=PROBES) == name
+    ]
+    worst = max(of_probes, key=lambda pair: (not pair[1].row, max(error.ratio for error in pair[1].errors.values())))
+    return f"worst on probe {worst[0].key.probe}"
