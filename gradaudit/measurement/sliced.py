@@ -2,7 +2,9 @@
 
 Both gradients are computed in a narrow format (the file's, or float32 beside a file in float64) and in float64. What
 is left of their difference in float64 is not rounding where it exceeds what rounding made of either of them in the
-narrow format, whose roundings are larger by a factor of 2^29 or more, and one rounding of the value there.
+narrow format, whose roundings are larger by a factor of 2^29 or more, and one rounding of the value there. Where both
+formats cancel to the same (p - 1 is 0 where p rounds to 1) the narrow one tells of no rounding: what float64 rounds
+of terms as large as the upstream gradient or the largest element, one each, is allowed besides.
 """
 
 from __future__ import annotations
@@ -39,6 +41,8 @@ def _of(
     with np.errstate(all="ignore"):
         rounding = np.abs(own.astype(np.float64) - own_wide) + np.abs(derived.astype(np.float64) - derived_wide)
         allowed = rounding + u * np.maximum(np.abs(own_wide), np.abs(derived_wide))
+        largest = max(_largest(each) for each in (own_wide, derived_wide, entry.inputs.upstream))
+        allowed += own.size * formats.get("float64").unit_roundoff * largest
         difference = np.abs(own_wide - derived_wide)
         # What is not finite in the narrow format bounds nothing, and says nothing.
         wrong = np.isfinite(difference) & np.isfinite(allowed) & ~(difference <= allowed)
@@ -52,3 +56,9 @@ def _of(
         f"{wrong.size} elements (both in float64; {entry.evaluation.notes.get('defined')})"
     )
     return Breach(FAULT, entry.evaluation.key, statement, (("elements", count), ("of", int(wrong.size))))
+
+
+def _largest(array: np.ndarray | None) -> float:
+    """The largest finite magnitude."""
+    values = np.abs(np.zeros(0) if array is None else np.asarray(array, np.float64))
+    return float(values[np.isfinite(values)].max(initial=0.0))

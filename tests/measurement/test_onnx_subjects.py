@@ -117,6 +117,42 @@ def test_one_wrong_element_is_found_by_comparing_with_the_part_up_to_the_loss(po
     assert breach.evidence == (("elements", 1), ("of", 77))
 
 
+@pytest.mark.parametrize(("factor", "count"), [(1.0, 0), (1.0 + 1e-4, 4)])
+def test_a_gradient_that_cancels_where_the_derived_one_does_not_is_no_other_one(
+    pool: Pool, tmp_path: Path, factor: float, count: int
+) -> None:
+    """sigma(d) - 1 is 0 in float64 too where d is 40, and the derivative of log(1 + exp(-d)) is not."""
+    nodes = [
+        node("MatMul", ["x", "signs"], "d"),
+        node("Neg", ["d"], "minus_d"),
+        node("Exp", ["minus_d"], "w"),
+        node("Add", ["w", "one"], "s"),
+        node("Log", ["s"], "losses"),
+        node("ReduceSum", ["losses", "axes"], "loss", keepdims=0),
+        node("Sigmoid", ["d"], "p"),
+        node("Sub", ["p", "one"], "missing"),
+        node("MatMul", ["missing", "back"], "grad_x"),
+    ]
+    made = model(
+        nodes,
+        {"x": ("float64", ["N", 2])},
+        {"loss": ("float64", []), "grad_x": ("float64", ["N", 2])},
+        constants={
+            "signs": np.array([[1.0], [-1.0]]),
+            "back": np.array([[1.0, -1.0]]) * factor,
+            "axes": np.array([0, 1]),
+            "one": np.array(1.0),
+        },
+    )
+    logits = np.array([[40.0, 0.0], [0.5, 0.0], [3.0, 1.0]])
+    found = entry(pool, made, tmp_path, logits=logits, targets=None, dtype="float64")
+    own, derived = (found.evaluation.experiments[f"sliced.{name}_wide"] for name in ("own", "derived"))
+    assert own[0, 0] == 0.0
+    assert -2e-17 < derived[0, 0] < 0.0
+    counted = [dict(breach.evidence)["elements"] for breach in sliced.breaches([found])]
+    assert counted == ([count] if count else [])
+
+
 def test_a_wrong_gradient_graph_is_laid_to_who_made_it_and_not_to_the_file(pool: Pool, tmp_path: Path) -> None:
     """onnx-ad 0.3.0 takes the derivative of a determinant for 0."""
     nodes = [
