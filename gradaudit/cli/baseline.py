@@ -118,11 +118,12 @@ def check(
     if output_format == "json":
         write(told.document(found, file))
     else:
-        write_lines(told.lines(found, _update(file)))
+        write_lines(told.lines(found, update_command(file)))
     return found.exit_status
 
 
-def _update(file: str) -> str:
+def update_command(file: str) -> str:
+    """The command that records the present state in `file`."""
     from gradaudit.regression.told import UPDATE
 
     return UPDATE if file == DEFAULT_FILE else f"{UPDATE} --file {file}"
