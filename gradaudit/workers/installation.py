@@ -151,13 +151,18 @@ def _built(backend: Backend, recipe: Recipe, python: str, folder: Path, say: Say
 
 
 def _put_in_place(unfinished: Path, folder: Path) -> None:
-    """By two renames, so that at no time there is half an environment in its place."""
+    """By two renames, so that at no time there is half an environment in its place; the former one is put back where
+    the second fails."""
     if not folder.exists():
         unfinished.rename(folder)
         return
     old = folder.with_name(f"{folder.name}{isolated.UNFINISHED}-{os.getpid()}-old")
     folder.rename(old)
-    unfinished.rename(folder)
+    try:
+        unfinished.rename(folder)
+    except BaseException:
+        old.rename(folder)
+        raise
     shutil.rmtree(old, ignore_errors=True)
 
 
@@ -190,10 +195,12 @@ def _at_work(path: Path) -> bool:
     number = path.name.rpartition(isolated.UNFINISHED)[2].split("-")[1:2]
     if not number or not number[0].isdigit() or int(number[0]) == os.getpid():
         return False
+    if sys.platform == "win32":
+        return False  # signal 0 is Ctrl-C there, and would be sent
     try:
         os.kill(int(number[0]), 0)
     except ProcessLookupError:
         return False
-    except OSError:
-        return True
-    return sys.platform != "win32"
+    except PermissionError:
+        return True  # another user's
+    return True

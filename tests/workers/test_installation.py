@@ -158,6 +158,22 @@ def test_a_failure_spares_the_environment_that_is_there(index: Path) -> None:
     )
 
 
+def test_what_cannot_take_its_place_leaves_the_former_one(tmp_path: Path) -> None:
+    folder = tmp_path / "boxed"
+    folder.mkdir()
+    (folder / isolated.STAMP).write_text("{}")
+    with pytest.raises(FileNotFoundError):
+        installation._put_in_place(tmp_path / "never built", folder)
+    assert [path.name for path in tmp_path.iterdir()] == ["boxed"]
+    assert (folder / isolated.STAMP).read_text() == "{}"
+
+
+def test_nothing_is_sent_to_a_process_where_signal_0_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr(os, "kill", lambda *_: pytest.fail("Ctrl-C was sent"))
+    assert not installation._at_work(Path(f"boxed.unfinished-{NOBODY}"))
+
+
 def test_what_a_killed_installation_left_is_cleared(index: Path) -> None:
     folder = isolated.folder_of("boxed")
     dead = folder.with_name(f"boxed.unfinished-{NOBODY}")
