@@ -106,6 +106,7 @@ def report_of(
     environment: Environment,
     fail_on: str,
     interrupted: bool,
+    max_findings: int | None = None,
 ) -> Report:
     """The report of an audit, with the rules that found something and what the exit status is."""
     from gradaudit.records.finding import RuleSummary
@@ -123,6 +124,7 @@ def report_of(
         rules=tuple(RuleSummary(rule.code, rule.name, rule.severity, rule.summary, rule.advice) for rule in rules),
         exit_status=INTERRUPTED if interrupted else exit_status(findings, missing, fail_on),
         interrupted=interrupted,
+        max_findings=max_findings,
         fail_on=fail_on,
         not_run=not_run,
         shard=shard,

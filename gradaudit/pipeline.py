@@ -38,7 +38,8 @@ class Settings:
     counted, not timed. `jobs` limits how many workers compute at once, `threads` how many threads each framework may
     use. `prove` plants every fault class into a copy of the truth, to count how many this very audit would catch.
     `fail_fast` ends the audit after the first case that fails by `fail_on`; `shard` (i, n) audits one of n parts;
-    `resume` is a folder that keeps finished cases, which are not run again while nothing about them changes."""
+    `resume` is a folder that keeps finished cases, which are not run again while nothing about them changes.
+    `max_findings` is how many the report lists for people."""
 
     seed: int = 0
     timeout: float = 60.0
@@ -51,6 +52,7 @@ class Settings:
     fail_on: str = "error"
     prove: bool = False
     command: tuple[str, ...] = ()
+    max_findings: int | None = None
     fail_fast: bool = False
     shard: tuple[int, int] | None = None
     resume: Path | None = None
@@ -70,6 +72,12 @@ class ProgressEvent:
 
 
 Progress = Callable[[ProgressEvent], None]
+
+
+def part(cases: tuple[Case, ...], settings: Settings) -> tuple[Case, ...]:
+    """The cases that an audit of `cases` is about: those of its shard, or all."""
+    shard = _shard(cases, settings)
+    return cases if shard is None else tuple(cases[position] for position in shard.positions)
 
 
 def plan(cases: tuple[Case, ...], settings: Settings) -> Plan:
@@ -94,24 +102,24 @@ def audit(
     shard = _shard(cases, settings)
     positions = range(len(cases)) if shard is None else shard.positions
     told = first_used(cases)
-    part = _with_formulas(tuple(cases[position] for position in positions), settings)
-    whole = plan(part, settings)
+    asked = _with_formulas(part(cases, settings), settings)
+    whole = plan(asked, settings)
     # Frameworks import themselves while the inputs and their exact results are computed here.
     pool.warm(whole.backends, whole.subjects)
     journal = _journal(whole, [told[position] for position in positions], settings, pool)
     reports = dict(journal.finished)
-    waiting = [index for index in range(len(part)) if index not in reports]
+    waiting = [index for index in range(len(asked)) if index not in reports]
     if settings.fail_fast:
         failed = min((index for index, report in reports.items() if fails([report], settings.fail_on)), default=None)
         waiting = [index for index in waiting if failed is None or index < failed]
-    remaining = whole if len(waiting) == len(part) else plan(tuple(part[index] for index in waiting), settings)
+    remaining = whole if len(waiting) == len(asked) else plan(tuple(asked[index] for index in waiting), settings)
     measured: dict[int, Measured] = {}
-    ending = FAIL_FAST if settings.fail_fast and len(waiting) + len(reports) < len(part) else ""
+    ending = FAIL_FAST if settings.fail_fast and len(waiting) + len(reports) < len(asked) else ""
     done = 0
 
     def finish(index: int) -> bool:
         """Judge a case; whether the audit goes on."""
-        known, case = measured.get(id(part[index]), Measured()), part[index]
+        known, case = measured.get(id(asked[index]), Measured()), asked[index]
         if progress is not None and known.audited:
             # The search for causes may take longer than all evaluations of a case.
             progress(ProgressEvent(done, remaining.evaluations, f"diagnosing {case.name}"))
@@ -123,7 +131,7 @@ def audit(
     try:
         going = True
         for group in _evaluated(remaining, measured, settings, pool):
-            while going and part[waiting[0]] is not group.planned.case:
+            while going and asked[waiting[0]] is not group.planned.case:
                 going = finish(waiting.pop(0))
             if not going:
                 break
@@ -138,21 +146,22 @@ def audit(
     except KeyboardInterrupt:
         ending = INTERRUPTION
         for index in waiting:
-            known = measured.get(id(part[index]))
+            known = measured.get(id(asked[index]))
             if known is not None and (known.measurements or known.failures or known.audited):
-                reports[index] = _judged(part[index], known, settings, ())
+                reports[index] = _judged(asked[index], known, settings, ())
     # A worker that is still importing is not waited for after an interruption.
-    told_of = [part[index] for index in sorted(reports)] if ending != INTERRUPTION else []
+    told_of = [asked[index] for index in sorted(reports)] if ending != INTERRUPTION else []
     used = {name for case in told_of for name in workers_of(case)}
     states = _states(whole, [name for name in whole.workers if name in used], pool)
     return report_of(
         tuple(reports[index] for index in sorted(reports)),
-        not_run=tuple(NotRun(case.name, case.source, ending) for i, case in enumerate(part) if i not in reports),
-        shard=shard,
+        not_run=tuple(NotRun(case.name, case.source, ending) for i, case in enumerate(asked) if i not in reports),
+        shard=shard and replace(shard, positions=tuple(positions[index] for index in sorted(reports))),
         command=settings.command,
         environment=environment(states, settings.seed, settings.threads),
         fail_on=settings.fail_on,
         interrupted=ending == INTERRUPTION,
+        max_findings=settings.max_findings,
     )
 
 

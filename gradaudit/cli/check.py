@@ -51,7 +51,9 @@ def check(  # noqa: PLR0917 - Typer passes every option by name
     max_findings: Annotated[
         int | None,
         typer.Option(
-            metavar="N", min=0, help="List the N worst findings; files for machines and the status keep all."
+            metavar="N",
+            envvar="GRADAUDIT_MAX_FINDINGS",
+            help="List the N worst findings; files for machines and the status keep all.",
         ),
     ] = None,
     select: Annotated[
@@ -67,6 +69,37 @@ def check(  # noqa: PLR0917 - Typer passes every option by name
     fail_on: Annotated[
         Severity | None,
         typer.Option(envvar="GRADAUDIT_FAIL_ON", help="Least severity that exits 1. [default: error]"),
+    ] = None,
+    fail_fast: Annotated[
+        bool | None,
+        typer.Option(
+            "--fail-fast/--no-fail-fast",
+            envvar="GRADAUDIT_FAIL_FAST",
+            help="Stop after the first case that fails; the report names the cases that were not run.",
+        ),
+    ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="I/N",
+            envvar="GRADAUDIT_SHARD",
+            help="Audit one of N parts: cases I, I+N, ... `gradaudit merge` puts the reports together.",
+        ),
+    ] = None,
+    resume: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER",
+            envvar="GRADAUDIT_RESUME",
+            help="Keep finished cases there, and take from there those about which nothing has changed.",
+        ),
+    ] = None,
+    baseline: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Exit 1 for what is new or worse than in this file alone; `gradaudit baseline --help` tells when.",
+        ),
     ] = None,
     exit_zero: Annotated[bool, typer.Option("--exit-zero", help="Exit 0 in spite of findings.")] = False,
     timeout: Annotated[
@@ -123,7 +156,7 @@ def check(  # noqa: PLR0917 - Typer passes every option by name
     The flags after --dry-run stand for keys of a spec: with paths they replace those keys in every case, without
     paths they are the case.
     """
-    from gradaudit.cli import failures, project_file, report_formats
+    from gradaudit.cli import against_baseline, baseline_files, failures, project_file, report_formats
 
     project = project_file.read(Path.cwd())
     flags = {
@@ -131,6 +164,8 @@ def check(  # noqa: PLR0917 - Typer passes every option by name
         "select": select,
         "ignore": ignore,
         "fail-on": fail_on,
+        "fail-fast": fail_fast,
+        "max-findings": max_findings,
         "timeout": timeout,
         "startup-timeout": startup_timeout,
         "max-memory": max_memory,
@@ -144,8 +179,11 @@ def check(  # noqa: PLR0917 - Typer passes every option by name
     origins = {key: f"--{key}" if key in on_line else project.place(key) for key in chosen}
     shown = report_formats.known(str(chosen.get("output-format", FULL)), origins.get("output-format", ""))
     files = report_formats.requested(report or [])
+    held = None if baseline is None else baseline_files.read(baseline)
     saving = failures.requested(chosen, origins)
-    settings = run_settings({**chosen, "prove": prove}, origins, ("gradaudit", *sys.argv[1:]))
+    settings = run_settings(
+        {**chosen, "prove": prove, "shard": shard, "resume": resume}, origins, ("gradaudit", *sys.argv[1:])
+    )
 
     from gradaudit import pipeline
 
@@ -154,7 +192,7 @@ def check(  # noqa: PLR0917 - Typer passes every option by name
 
         return show(settings, _texts(given, "backend"), str(chosen.get("output-format", FULL)), quiet=quiet)
     if dry_run:
-        write_lines(pipeline.plan(_cases(paths or [], given, project), settings).describe())
+        write_lines(pipeline.plan(pipeline.part(_cases(paths or [], given, project), settings), settings).describe())
         return 0
     with pipeline.worker_pool(settings) as pool:
         # Frameworks take seconds to import: the likely ones begin before the specs are read.
@@ -164,7 +202,7 @@ def check(  # noqa: PLR0917 - Typer passes every option by name
         cases = _cases(paths or [], given, project)
         result = _audited(cases, settings, pool, quiet, shown == FULL)
         saved, unsaved = failures.save(result, cases, settings, pool, saving) if saving else ([], False)
-    result = replace(result, max_findings=max_findings)
+    result = replace(result, max_findings=settings.max_findings)
     # Files first: whatever becomes of the page, they hold the result.
     incomplete = _written(result, files) or unsaved
     _show(result, shown, color, verbose, quiet)
@@ -173,13 +211,18 @@ def check(  # noqa: PLR0917 - Typer passes every option by name
             say(line)
     if prove and not quiet and not any(case.exposures for case in result.cases):
         say("--prove planted nothing: faults are planted into exact results of subjects, and no case has any")
+    if result.interrupted and resume and not quiet:
+        say(f"finished cases are kept in {resume}; the same command goes on from there")
+    status = result.exit_status
+    if baseline is not None and held is not None:
+        status = against_baseline.tell(result, held, baseline, on_page=shown == FULL, quiet=quiet)
     if incomplete:
-        return result.exit_status if result.exit_status == INTERRUPTED else NOT_AUDITED
-    if exit_zero and result.exit_status == FINDINGS:
+        return status if status == INTERRUPTED else NOT_AUDITED
+    if exit_zero and status == FINDINGS:
         if not quiet:
             say("exit status 0 in place of 1, as --exit-zero asks")
         return 0
-    return result.exit_status
+    return status
 
 
 def _cases(paths: Sequence[str], given: Given, project: ProjectFile) -> tuple[Case, ...]:

@@ -25,6 +25,10 @@ def _whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+def _truth(value: object) -> bool:
+    return isinstance(value, bool)
+
+
 def _text(value: object) -> bool:
     return isinstance(value, str)
 
@@ -34,6 +38,8 @@ KEYS: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "select": (_strings, 'a list of code prefixes, for example ["CAN", "DIV301"]'),
     "ignore": (_strings, 'a list of code prefixes, for example ["POW"]'),
     "fail-on": (_text, '"error", "warning" or "info"'),
+    "fail-fast": (_truth, "true or false"),
+    "max-findings": (_whole, "a whole number"),
     "timeout": (_number, "a number of seconds"),
     "startup-timeout": (_number, "a number of seconds"),
     "max-memory": (_text, 'a size, for example "2GB"'),

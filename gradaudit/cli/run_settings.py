@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,11 +19,18 @@ def run_settings(chosen: Mapping[str, Any], origins: Mapping[str, str], command:
     from gradaudit.cli import amounts
     from gradaudit.pipeline import Settings
     from gradaudit.rules import registry
+    from gradaudit.specs import shards
 
     select, ignore = amounts.codes(chosen.get("select")), amounts.codes(chosen.get("ignore"))
     registry.check_prefixes(select, origins.get("select", ""))
     registry.check_prefixes(ignore, origins.get("ignore", ""))
-    given: dict[str, Any] = {"prove": bool(chosen.get("prove"))}
+    given: dict[str, Any] = {"prove": bool(chosen.get("prove")), "fail_fast": bool(chosen.get("fail-fast"))}
+    if chosen.get("shard") is not None:
+        given["shard"] = shards.parsed(chosen["shard"], "--shard")
+    if chosen.get("resume"):
+        given["resume"] = Path(chosen["resume"])
+    if "max-findings" in chosen:
+        given["max_findings"] = amounts.whole(chosen["max-findings"], 0, origins["max-findings"])
     if "timeout" in chosen:
         given["timeout"] = amounts.seconds(chosen["timeout"], origins["timeout"])
     if "startup-timeout" in chosen:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gradaudit.records.finding import SEVERITIES
-from gradaudit.records.report import Report
+from gradaudit.records.report import FAIL_FAST, INTERRUPTION, Report
 from gradaudit.reports.evaluations import Counts, counts
 from gradaudit.reports.number_format import count
 
@@ -14,6 +14,10 @@ EXIT_MEANINGS = {
     3: "something that was asked for could not be audited",
     130: "interrupted",
 }
+
+ENDING_TEXTS = {FAIL_FAST: "--fail-fast", INTERRUPTION: "interrupted"}
+NAMED = 5
+"""So many of the cases that were not run are named in the line; the JSON report names all."""
 
 PLURALS = {"info": "info"}
 """Severities whose plural has no s."""
@@ -31,7 +35,19 @@ def summary(report: Report) -> tuple[str, str]:
     interrupted = "interrupted; what was done until then: " if report.interrupted else ""
     meaning = EXIT_MEANINGS.get(report.exit_status, "unknown")
     text = f"{interrupted}{', '.join(parts)}; exit status {report.exit_status}: {meaning}"
+    text += _partial(report)
     return "error" if report.exit_status else _highest(counted), text
+
+
+def _partial(report: Report) -> str:
+    """What the report is not about, though it was asked for."""
+    left = [case.name for case in report.not_run]
+    text = "" if report.shard is None else f"; shard {report.shard.index}/{report.shard.of}"
+    if left:
+        named = ", ".join(left[:NAMED]) + (f" and {len(left) - NAMED} more" if len(left) > NAMED else "")
+        stopped = [ENDING_TEXTS[reason] for reason in dict.fromkeys(case.reason for case in report.not_run)]
+        text += f"; {count(len(left), 'case')} not run ({', '.join(stopped)}): {named}"
+    return text
 
 
 def _evaluations(counted: Counts) -> str:

@@ -1,0 +1,184 @@
+"""What a user's function looks like, read from its source text: nothing of it is imported or run."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import importlib.machinery
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gradaudit.errors import FlagError
+
+FRAMEWORKS = {
+    "torch": "torch",
+    "jax": "jax",
+    "flax": "jax",
+    "optax": "jax",
+    "tensorflow": "tensorflow",
+    "keras": "tensorflow",
+    "numpy": "numpy",
+}
+"""The framework that the import of a package speaks for; earlier ones go first."""
+
+Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+CALLS = ("forward", "__call__", "call")
+"""The methods by which a class of losses computes, by framework."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sketch:
+    """A function or a class as its source shows it.
+
+    `inputs` are what it is called with (logits, targets), empty where that does not show; `options` its other
+    parameters, each with its default, `required` those without one. `text` is the source of the definition.
+    """
+
+    framework: str
+    attribute: str
+    inputs: tuple[str, ...]
+    options: tuple[tuple[str, object], ...]
+    required: tuple[str, ...]
+    text: str
+
+
+def source_file(where: str) -> Path:
+    """The file of `path.py` or of a module, which is looked for here and on the path; FlagError otherwise."""
+    if where.endswith(".py"):
+        if not Path(where).is_file():
+            raise FlagError(f"{where!r}: there is no such file; name one that ends in .py, as in losses.py:MyLoss")
+        return Path(where)
+    parts = where.split(".")
+    if not all(part.isidentifier() for part in parts):
+        raise FlagError(f"{where!r} is neither a module nor a file that ends in .py; name one as in losses.py:MyLoss")
+    here = str(Path.cwd())
+    found = importlib.machinery.PathFinder.find_spec(parts[0], [here, *(place for place in sys.path if place)])
+    bases = list(found.submodule_search_locations or ()) if found else []
+    candidates = [Path(base, *parts[1:]).with_suffix(".py") for base in bases if parts[1:]]
+    candidates += [Path(base, *parts[1:], "__init__.py") for base in bases]
+    candidates += [Path(found.origin)] if found and found.origin and not parts[1:] else []
+    for path in candidates:
+        if path.suffix == ".py" and path.is_file():
+            return path
+    raise FlagError(f"{where!r}: there is no such module here or among the installed ones; name its file, as in "
+                    "losses.py:MyLoss")  # fmt: skip
+
+
+def sketch(path: Path, attribute: str) -> Sketch:
+    """What `attribute` of a file is; FlagError where the file is no Python or has no such name."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        tree = ast.parse(text)
+    except (OSError, ValueError, RecursionError, MemoryError) as error:
+        raise FlagError(f"{os.fspath(path)!r} cannot be read as Python: {error}") from None
+    except SyntaxError as error:
+        raise FlagError(f"{path}:{error.lineno}: it cannot be read as Python: {error.msg}") from None
+    node = _definition(tree, attribute, path)
+    packages = _packages(tree)
+    if node is None:
+        return Sketch(_framework(packages.values()), attribute, (), (), (), "")
+    used = {name.id for name in ast.walk(node) if isinstance(name, ast.Name)}
+    named = [package for alias, package in packages.items() if alias in used]
+    framework = _framework(named or packages.values())
+    inputs, options, required = _signature(node, framework)
+    return Sketch(framework, attribute, inputs, options, required, ast.get_source_segment(text, node) or "")
+
+
+def _definition(tree: ast.Module, attribute: str, path: Path) -> Definition | None:
+    """The definition of a dotted name; None for a name that is bound otherwise, by assignment or import."""
+    body: Sequence[ast.stmt] = tree.body
+    node: Definition | None = None
+    for part in attribute.split("."):
+        known = dict(_bound(body))
+        if part not in known:
+            if "*" in known:
+                return None
+            names = [name for name in known if not name.startswith("_")]
+            close = difflib.get_close_matches(part, names, n=1)
+            hint = (
+                f"did you mean {close[0]}?"
+                if close
+                else f"there are {', '.join(names[:8])}"
+                if names
+                else "it is empty"
+            )
+            raise FlagError(f"{path}: there is no {part!r} in it; {hint}")
+        node = known[part]
+        if node is None:
+            return None
+        body = node.body
+    return node
+
+
+def _bound(body: Sequence[ast.stmt]) -> Iterator[tuple[str, Definition | None]]:
+    for node in body:
+        if isinstance(node, Definition):
+            yield node.name, node
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            yield from ((alias.asname or alias.name.partition(".")[0], None) for alias in node.names)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            yield from (
+                (name.id, None) for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)
+            )
+        elif isinstance(node, ast.If | ast.Try | ast.With):
+            yield from _bound(node.body)
+            yield from _bound(getattr(node, "orelse", []))
+
+
+def _packages(tree: ast.Module) -> dict[str, str]:
+    """The names that imports bind, with the package that each comes from."""
+    found: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.asname or alias.name.split(".")[0]: alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found |= {alias.asname or alias.name: node.module.split(".")[0] for alias in node.names}
+    return found
+
+
+def _framework(packages: object) -> str:
+    there = set(packages)  # type: ignore[call-overload]
+    return next((framework for package, framework in FRAMEWORKS.items() if package in there), "torch")
+
+
+def _signature(
+    node: Definition, framework: str
+) -> tuple[tuple[str, ...], tuple[tuple[str, object], ...], tuple[str, ...]]:
+    if isinstance(node, ast.ClassDef):
+        methods = {each.name: each for each in node.body if isinstance(each, ast.FunctionDef)}
+        call = next((methods[name] for name in CALLS if name in methods), None)
+        inputs = tuple(name for name, _ in _parameters(call)[1:]) if call else ()
+        made = _parameters(methods["__init__"])[1:] if "__init__" in methods else []
+        if any(isinstance(base, ast.Attribute | ast.Name) and "Function" in ast.unparse(base) for base in node.bases):
+            # An autograd.Function: `forward(ctx, logits, targets)`, and it is not constructed.
+            return inputs, (), ()
+    else:
+        given = _parameters(node)
+        most = 3 if framework == "numpy" else 2
+        inputs = tuple(name for name, default in given[:most] if default is ...)
+        made = given[len(inputs) :]
+    options = tuple((name, default) for name, default in made if default is not ...)
+    return inputs, options, tuple(name for name, default in made if default is ...)
+
+
+def _parameters(node: ast.FunctionDef | ast.AsyncFunctionDef) -> list[tuple[str, object]]:
+    """The parameters with their defaults; `...` where there is none, None where it is no plain value."""
+    arguments = node.args
+    names = [each.arg for each in (*arguments.posonlyargs, *arguments.args)]
+    defaults: list[object] = [...] * (len(names) - len(arguments.defaults))
+    found = list(zip(names, defaults + [_value(each) for each in arguments.defaults], strict=True))
+    for each, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
+        found.append((each.arg, ... if default is None else _value(default)))
+    return found
+
+
+def _value(node: ast.expr) -> object:
+    try:
+        value = ast.literal_eval(node)
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+        return None
+    return value if isinstance(value, int | float | str) else None
