@@ -37,6 +37,9 @@ EXECUTIONS = {
     "jax": ("eager", "compiled"),
 }
 
+MOST_COMPILED = 64
+"""Programs of JAX that are kept, as in `jax_adapter.py`."""
+
 _compiled: Dict[str, Any] = {}
 
 
@@ -137,6 +140,8 @@ def _by_jax(forward: Any, arrays: Dict[str, Any], execution: str, key: str) -> A
 
     if execution == "compiled":
         if key not in _compiled:
+            while len(_compiled) >= MOST_COMPILED:
+                del _compiled[next(iter(_compiled))]
             _compiled[key] = jax.jit(step)
         step = _compiled[key]
     given = {name: jax.numpy.asarray(array) for name, array in views.items()}
