@@ -23,7 +23,7 @@ installed_dev := $(VENV)/.installed-dev
 installed_frameworks := $(VENV)/.installed-frameworks
 
 .DEFAULT_GOAL := help
-.PHONY: help check check-frameworks test test-slow test-all test-frameworks lint format bench soak clean
+.PHONY: help check check-frameworks test test-slow test-all test-frameworks lint format docs bench soak clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -63,6 +63,10 @@ format: $(installed_dev)
 	$(bin)/ruff check --fix
 	$(bin)/ruff format
 
+## make docs       the documentation, in docs/_build/html; a warning is an error
+docs: $(installed_dev)
+	$(bin)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+
 ## make bench      measure against the peers, side by side
 bench: $(installed_dev)
 	$(bin)/python -m benchmarks
@@ -73,7 +77,7 @@ soak: $(installed_dev)
 
 ## make clean      remove the environment and every cache
 clean:
-	rm -rf "$(VENV)" dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf "$(VENV)" dist docs/_build docs/reference .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(installed): pyproject.toml constraints.txt

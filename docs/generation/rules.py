@@ -1,0 +1,29 @@
+"""reference/rules/: one page a rule, as `gradaudit explain` tells it, under the families."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby
+
+from generation.markdown import contents, page, prose, table
+from gradaudit.rules import registry
+from gradaudit.rules.explanation import explain
+
+CITED = "docs/numerics.md"
+
+
+def pages() -> Iterator[tuple[str, str]]:
+    """The index, then the rules by their codes."""
+    rules = registry.rules()
+    parts = ["# Rules"]
+    for family, members in groupby(rules, key=lambda rule: rule.family):
+        rows = [(f"[{rule.code}]({rule.code}.md)", rule.name, rule.severity, prose(rule.summary)) for rule in members]
+        parts += [f"## {family[:1].upper()}{family[1:]}", table(("code", "name", "severity", "flags"), rows)]
+    note = (
+        "A code is stable for ever. The severity is that of an ordinary finding; where the context asks for it a "
+        "rule says less or more. `gradaudit explain CODE` prints the same pages, and `gradaudit rules` this table."
+    )
+    hidden = contents(*(rule.code for rule in rules)).replace(":maxdepth: 1", ":hidden:")
+    yield "rules/index.md", page(parts[0], note, *parts[1:], hidden)
+    for rule in rules:
+        yield f"rules/{rule.code}.md", explain(rule).replace(CITED, f"[{CITED}](../../numerics.md)")
