@@ -13,6 +13,7 @@ import typer
 from gradaudit import __version__
 from gradaudit.cli import backends, baseline
 from gradaudit.cli.check import check
+from gradaudit.cli.compare import compare
 from gradaudit.cli.explain import explain
 from gradaudit.cli.init import init
 from gradaudit.cli.merge import merge
@@ -45,7 +46,7 @@ app = typer.Typer(
     "could not be audited; 130 interrupted.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (check, render, merge, replay, explain, rules, validate, init, schema):
+for command in (check, compare, render, merge, replay, explain, rules, validate, init, schema):
     app.command()(command)
 app.add_typer(backends.app, name="backends")
 app.add_typer(baseline.app, name="baseline")

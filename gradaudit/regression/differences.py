@@ -12,7 +12,7 @@ fail.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from gradaudit.records.finding import SEVERITIES
@@ -77,8 +77,8 @@ def differences(baseline: Baseline, report: Report) -> Differences:
     The exit status is 130 or 2 where the report has it, 3 where something could not be audited, 1 where a change
     fails or an expected finding is absent, else 0; what the baseline holds already does not count.
     """
-    changes = [*_unaudited(report), *_of_findings(baseline, report), *_of_evaluations(baseline, report)]
-    changes.sort(key=lambda change: (KINDS.index(change.kind), change.name.case))
+    changes = [*unaudited(report), *of_findings(baseline.findings, report), *_of_evaluations(baseline, report)]
+    changes.sort(key=gravest_first)
     now = standing.evaluations(report)
     touched = {change.name for change in changes if change.kind in (WORSE, BETTER)}
     same = sum(name in baseline.evaluations and name not in touched for name in now)
@@ -86,8 +86,13 @@ def differences(baseline: Baseline, report: Report) -> Differences:
         tuple(changes),
         same,
         changed_versions(baseline.versions, standing.versions(report)),
-        _exit_status(changes, report),
+        exit_status(changes, report),
     )
+
+
+def gravest_first(change: Change) -> tuple[int, str]:
+    """By this changes are sorted: their kind, then their case."""
+    return KINDS.index(change.kind), change.name.case
 
 
 def changed_versions(before: Mapping[str, str], now: Mapping[str, str]) -> tuple[tuple[str, str, str], ...]:
@@ -111,7 +116,9 @@ def row_change(row: str, now: Standing) -> str:
     return BETTER
 
 
-def _exit_status(changes: list[Change], report: Report) -> int:
+def exit_status(changes: Iterable[Change], report: Report) -> int:
+    """What the changes mean for the exit status, given what the report has."""
+    changes = list(changes)
     if report.interrupted or report.exit_status not in (0, REGRESSED, NOT_AUDITED):
         return report.exit_status
     if any(change.kind == UNAUDITED for change in changes):
@@ -119,17 +126,26 @@ def _exit_status(changes: list[Change], report: Report) -> int:
     return REGRESSED if any(change.fails for change in changes) else 0
 
 
-def _unaudited(report: Report) -> Iterator[Change]:
+def was_due(case: str, report: Report) -> bool:
+    """Whether the audit would have told of a case by that name: it is one of its own, or the audit is a whole one."""
+    if any(each.name == case for each in report.not_run):
+        return False
+    return case in standing.case_labels(report) or (report.shard is None and not report.interrupted)
+
+
+def unaudited(report: Report) -> Iterator[Change]:
+    """What could not be audited."""
     for label, finding in standing.unaudited(report):
         name = standing.finding_name(label, finding)
         yield Change(UNAUDITED, name, f"{finding.code} {shortened(finding.message)}", True, finding.location)
 
 
-def _of_findings(baseline: Baseline, report: Report) -> Iterator[Change]:
+def of_findings(before: Mapping[FindingName, str], report: Report) -> Iterator[Change]:
+    """What became of findings, and which are new; `before` holds their severities."""
     now = standing.findings(report)
     failing = {id(issue.finding) for issue in issues(report) if issue.fails}
     for name, finding in now.items():
-        was = baseline.findings.get(name)
+        was = before.get(name)
         said = f"{finding.code} {finding.severity} {finding.name}: {shortened(finding.message)}"
         fails = id(finding) in failing
         if was is None:
@@ -142,10 +158,8 @@ def _of_findings(baseline: Baseline, report: Report) -> Iterator[Change]:
         for wish in case.missing:
             name = FindingName(label, MISSING_CODE)
             yield Change(NEW, name, f"{expectation(wish)} expected, not found", True, wish.location)
-    if report.interrupted:
-        return
-    for name, was in baseline.findings.items():
-        if name not in now:
+    for name, was in before.items():
+        if name not in now and was_due(name.case, report):
             yield Change(RESOLVED, name, f"{name.code} {was}", False)
 
 
@@ -164,7 +178,7 @@ def _of_evaluations(baseline: Baseline, report: Report) -> Iterator[Change]:
     # What failed is told by the findings of its own; who fails on the own inputs is asked no probes.
     failed = {replace(name, inputs=OWN) for name in standing.failed(report)}
     for name in baseline.evaluations:
-        if name not in now and replace(name, inputs=OWN) not in failed and not report.interrupted:
+        if name not in now and replace(name, inputs=OWN) not in failed and was_due(name.case, report):
             why = "" if name.case in places else ": no case of that name was audited"
             yield Change(MISSING, name, f"is in the baseline and not in the audit{why}", True, places.get(name.case))
 
@@ -175,7 +189,7 @@ def _compared(held: Held, now: Standing) -> tuple[str, str]:
         return MISSING, f"{' and '.join(held.levels)} were measured, and {' and '.join(now.errors)} are now"
     changed = row_change(held.row, now)
     if changed:
-        return changed, _rows(held.row, now.row)
+        return changed, rows_told(held.row, now.row)
     arrays = [name for name in QUANTITIES if name in now.errors]
     worse = [name for name in arrays if levels.is_worse(now.errors[name], held.levels[name])]
     better = [name for name in arrays if levels.is_better(now.errors[name], held.levels[name])]
@@ -184,7 +198,8 @@ def _compared(held: Held, now: Standing) -> tuple[str, str]:
     return kind, "; ".join(f"{name} {_growth(held.levels[name], now.errors[name])}" for name in told)
 
 
-def _rows(was: str, now: str) -> str:
+def rows_told(was: str, now: str) -> str:
+    """A change of the tolerance row in words; "" stands for none."""
     if not was:
         return f"no tolerance explained it, and {now} does"
     return f"{was} explained it, and {now or 'no tolerance'} does now"

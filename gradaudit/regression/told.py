@@ -19,7 +19,7 @@ from gradaudit.regression.differences import (
     Change,
     Differences,
 )
-from gradaudit.regression.standing import EvaluationName
+from gradaudit.regression.standing import EvaluationName, FindingName
 from gradaudit.reports.findings import place
 from gradaudit.reports.number_format import count
 
@@ -68,7 +68,9 @@ def recorded(found: Differences, *, first: bool) -> tuple[str, ...]:
 def said(change: Change) -> str:
     """One change in one line."""
     where = "" if change.location is None else f"{place(change.location)}: "
-    return f"{where}{change.name}: {change.text}"
+    # The message of a finding begins with what it is about.
+    spoken = isinstance(change.name, FindingName) and change.kind != RESOLVED
+    return f"{where}{change.name.case if spoken else change.name}: {change.text}"
 
 
 def version_lines(changed: Iterable[tuple[str, str, str]]) -> list[str]:
