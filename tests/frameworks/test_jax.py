@@ -77,13 +77,21 @@ def test_it_says_what_it_is(process: workers.BackendProcess) -> None:
     assert "environment variable XLA_FLAGS" not in changed, "that was the adapter"
 
 
-def test_another_device_is_missing(process: workers.BackendProcess) -> None:
+def test_the_first_device_that_is_asked_for_chooses_the_platform() -> None:
+    """What is tried out on the CPU at the start must not keep a GPU from being used; there is none here."""
     given = inputs_of("softmax", "float32", (1,), {"logits": np.eye(2), "upstream": np.eye(2)})
     object.__setattr__(given, "device", "cuda")
-    result = asked(process, given)
-    assert isinstance(result, EvaluationFailure)
-    assert result.kind == "missing"
-    assert "'cuda'" in result.message
+    with started("jax") as process:
+        result = asked(process, given)
+        assert isinstance(result, EvaluationFailure)
+        assert result.kind == "missing"
+        assert "has no device 'cuda' here" in result.message
+        object.__setattr__(given, "device", "cpu")
+        assert isinstance(asked(process, given), Evaluation)
+        object.__setattr__(given, "device", "cuda")
+        later = asked(process, given)
+        assert isinstance(later, EvaluationFailure)
+        assert "computes on cpu in this process" in later.message
 
 
 @pytest.mark.parametrize(("function", "formulation"), PAIRS)

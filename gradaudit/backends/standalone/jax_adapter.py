@@ -68,13 +68,21 @@ def details() -> dict[str, str]:
 
 
 def _flushes_to_zero() -> bool:
-    """Whether a computation loses subnormal numbers: half of the smallest normal float32."""
+    """Whether a computation on the CPU loses subnormal numbers: half of the smallest normal float32.
+
+    The client that is made for it is given back: the first device that is asked for chooses the platform.
+    """
     import numpy as np
 
     device_of({})
+    import jax.extend.backend
     import jax.numpy as jnp
 
-    return not float(jnp.asarray(np.float32(2.0**-126)) * np.float32(0.5))
+    flushes = not float(jnp.asarray(np.float32(2.0**-126)) * np.float32(0.5))
+    if hasattr(jax.extend.backend, "clear_backends"):
+        jax.extend.backend.clear_backends()
+        _platform.clear()
+    return flushes
 
 
 def pin_threads(threads: int) -> None:
