@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from gradaudit.measurement.diagnosis.constants import ONE, Constant, Search, fraction_text
 from gradaudit.measurement.diagnosis.meanings import Factor, meaning_of
+from gradaudit.measurement.diagnosis.models.variation import Variation
 from gradaudit.measurement.diagnosis.readings import Evidence, Reading
 from gradaudit.measurement.diagnosis.search import Explanation
 from gradaudit.measurement.diagnosis.view import View
@@ -111,12 +112,8 @@ def components(found: Explanation, shown: Shown) -> list[Named]:
         for variation in reading.recipe:
             if variation.name not in named:
                 named.add(variation.name)
-                where = _where(found, variation.name)
-                result.append(
-                    Named(
-                        variation.fault, f"{where}{variation.statement}", variation.advice, _numbers(view), "ordinary"
-                    )
-                )
+                statement = _in_its_place(found, variation)
+                result.append(Named(variation.fault, statement, variation.advice, _numbers(view), "ordinary"))
         pattern = reading.pattern
         if pattern is not None and pattern.name not in named:
             named.add(pattern.name)
@@ -148,6 +145,18 @@ def _scope(found: Explanation) -> str:
     if found.gradient.right:
         return "forward only (the gradient is right)"
     return "forward and backward"
+
+
+OF_THE_GRADIENT = ", and the gradient"
+"""Where the statement of a slip begins to speak of the gradient that it would have."""
+
+
+def _in_its_place(found: Explanation, variation: Variation) -> str:
+    """What a slip says, of the part that has it: a right gradient is not told what it would be."""
+    where = _where(found, variation.name)
+    if where.startswith("in the loss"):
+        return f"{where}{variation.statement.partition(OF_THE_GRADIENT)[0]}"
+    return f"{where}{variation.statement}"
 
 
 def _where(found: Explanation, name: str) -> str:
