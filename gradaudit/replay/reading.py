@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from tokenize import TokenError
 from types import MappingProxyType
 
 import numpy as np
@@ -189,7 +190,7 @@ def _array(folder: Path, role: str, described: object) -> np.ndarray:
     try:
         # Mapped, a file whose header promises more than it holds is refused before anything is allocated.
         mapped = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, SyntaxError, OverflowError, TokenError) as error:
         raise ReplayError(f"{path} holds no array that is read here: {error}; pickled objects never are") from None
     if not isinstance(mapped, np.ndarray):
         mapped.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -45,12 +45,11 @@ class Source:
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """`written` are the folders of the evaluations that were saved, in the report's order. `skipped` more would have
-    passed the limit, and `live` ones are callables that no file can hold."""
+    passed the limit."""
 
     written: tuple[Path, ...]
     bytes: int
     skipped: int
-    live: int
 
 
 def save(asked: Sequence[Asked], source: Source, folder: Path, limit: int) -> Outcome:
@@ -59,18 +58,19 @@ def save(asked: Sequence[Asked], source: Source, folder: Path, limit: int) -> Ou
     Raises AuditError where the folder cannot be written.
     """
     written: list[Path] = []
-    total = skipped = live = 0
+    total = skipped = 0
     for saved in _saved(asked, source, folder):
         if saved.subject is not None and saved.subject.live is not None:
-            live += 1
-            continue
-        needed = sum(array.nbytes for array in arrays_of(saved.inputs).values())
-        if total + needed > limit:
+            continue  # no file can hold a callable
+        described, needed = _described(arrays_of(saved.inputs))
+        text = encoding.text(encoding.document(saved, described))
+        if total + needed + len(text) > limit:
             skipped += 1
             continue
-        total += _write(saved)
+        _write(saved, text)
+        total += needed + len(text)
         written.append(saved.folder)
-    return Outcome(tuple(written), total, skipped, live)
+    return Outcome(tuple(written), total, skipped)
 
 
 def arrays_of(inputs: Inputs) -> dict[str, np.ndarray]:
@@ -139,32 +139,57 @@ def _alone(case: Case, key: EvaluationKey, inputs: Inputs, subjects: tuple[Subje
     )
 
 
-def _write(saved: Saved) -> int:
-    """Write one evaluation, its JSON file last, over what has the same name; the number of bytes."""
+class _Sink:
+    """A file that forgets what is written to it, but for its length and its checksum."""
+
+    def __init__(self) -> None:
+        self.length = 0
+        self.digest = hashlib.sha256()
+
+    def write(self, chunk: bytes) -> int:
+        self.digest.update(chunk)
+        self.length += len(chunk)
+        return len(chunk)
+
+
+def _described(arrays: Mapping[str, np.ndarray]) -> tuple[dict[str, object], int]:
+    """What the document says of the arrays, and the bytes that their files will have."""
+    described: dict[str, object] = {}
+    needed = 0
+    for role, array in arrays.items():
+        sink = _Sink()
+        np.save(sink, _stored(array), allow_pickle=False)
+        needed += sink.length
+        described[role] = {
+            "dtype": array.dtype.name,
+            "shape": list(array.shape),
+            "sha256": sink.digest.hexdigest(),
+        }
+    return described, needed
+
+
+def _stored(array: np.ndarray) -> np.ndarray:
+    stored = array.view(np.uint16) if array.dtype.name == "bfloat16" else array
+    return np.asarray(stored, stored.dtype.newbyteorder("="), order="C")
+
+
+def _write(saved: Saved, text: str) -> None:
+    """Write one evaluation, its JSON file last, over what has the same name."""
+    arrays = arrays_of(saved.inputs)
     try:
         saved.folder.mkdir(parents=True, exist_ok=True)
         document = saved.folder / DOCUMENT
         document.unlink(missing_ok=True)  # it never describes other arrays than those beside it
-        described = {}
-        arrays = arrays_of(saved.inputs)
         for role in ROLES:
             (saved.folder / f"{role}.npy").unlink(missing_ok=True)
             if role in arrays:
-                described[role] = _write_array(saved.folder / f"{role}.npy", arrays[role])
-        text = encoding.text(encoding.document(saved, described))
+                with (saved.folder / f"{role}.npy").open("wb") as file:
+                    np.save(file, _stored(arrays[role]), allow_pickle=False)
         document.write_text(text, encoding="utf-8", newline="\n")
     except OSError as error:
         raise AuditError(
             f"the failing evaluation cannot be saved in {str(saved.folder)!r}: {error.strerror or error}"
         ) from error
-    return len(text) + sum((saved.folder / f"{role}.npy").stat().st_size for role in described)
-
-
-def _write_array(path: Path, array: np.ndarray) -> dict[str, object]:
-    stored = array.view(np.uint16) if array.dtype.name == "bfloat16" else array
-    with path.open("wb") as file:
-        np.save(file, np.asarray(stored, stored.dtype.newbyteorder("="), order="C"), allow_pickle=False)
-    return {"dtype": array.dtype.name, "shape": list(array.shape), "sha256": encoding.digest_of(path)}
 
 
 def commands(folders: Sequence[Path]) -> list[str]:

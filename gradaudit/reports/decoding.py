@@ -49,7 +49,7 @@ def decoded(hint: Any, given: object, where: str) -> Any:  # noqa: PLR0911 - one
     if origin in (types.UnionType, typing.Union):
         return _one_of(arguments, given, where)
     if origin is tuple:
-        if isinstance(given, Mapping):
+        if isinstance(given, Mapping) and typing.get_origin(arguments[0]) is tuple:
             name, value = typing.get_args(arguments[0])
             return tuple(
                 (decoded(name, key, where), decoded(value, given[key], f"{where}.{key}")) for key in sorted(given)

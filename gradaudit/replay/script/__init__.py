@@ -45,7 +45,11 @@ def write(saved: Saved, path: Path) -> tuple[Path, ...]:
             beside = path.with_name(f"{path.stem}.{role}.npy")
             files[beside] = plain
             expressions[role] = f"np.load(os.path.join(os.path.dirname(os.path.abspath(__file__)), {beside.name!r}))"
-    call = replace(call, imports=(*call.imports, "import os", "import numpy as np"))
+    imports = (
+        "import numpy as np",
+        *(("import os",) if any("os.path" in each for each in expressions.values()) else ()),
+    )
+    call = replace(call, imports=(*call.imports, *imports))
     text = page.text(saved, call, expressions)
     try:
         for file, content in files.items():
