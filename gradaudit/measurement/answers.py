@@ -40,7 +40,9 @@ def _shown(values: np.ndarray | None) -> str:
     if wide.size > 1 and not wide.any():
         return "all 0"
     if wide.size > MOST:
-        return f"{wide.size} numbers from {_number(np.nanmin(wide))} to {_number(np.nanmax(wide))}"
+        undefined = int(np.isnan(wide).sum())
+        among = f", {undefined} of them NaN" if undefined else ""
+        return f"{wide.size} numbers from {_number(np.nanmin(wide))} to {_number(np.nanmax(wide))}{among}"
     return _nested(wide)
 
 

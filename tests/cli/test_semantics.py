@@ -2,12 +2,13 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from gradaudit import semantics
-from gradaudit.pipeline import Settings
 from gradaudit.measurement.answers import answer
-from gradaudit.records.evaluation import EvaluationFailure, EvaluationKey
+from gradaudit.pipeline import Settings
+from gradaudit.records.evaluation import Evaluation, EvaluationFailure, EvaluationKey
 from gradaudit.records.semantics import AnsweredQuestion, SemanticTable
 from gradaudit.reports import semantic_table
 from gradaudit.specs import semantic_questions
@@ -46,6 +47,15 @@ def test_every_question_is_put_to_somebody_and_has_a_name_of_its_own():
     assert len(set(names)) == len(names)
     assert all(question.asks for question in semantic_questions.QUESTIONS)
     assert set(semantic_questions.backends()) == {"torch", "onnxruntime", "tensorflow", "jax", "mxnet"}
+
+
+def test_an_array_that_is_too_long_to_be_written_out_keeps_its_nans():
+    key = EvaluationKey("x", "torch", "custom", "float32", 1.0)
+    gradient = np.arange(14.0).reshape(2, 7)
+    for undefined, words in ((0, "14 numbers from 0 to 13"), (2, "14 numbers from 0 to 11, 2 of them NaN")):
+        gradient.flat[14 - undefined :] = np.nan
+        told = answer("f()", "torch", Evaluation(key, np.float32(1.5), gradient, None, 0.0))
+        assert (told.loss, told.gradient) == ("1.5", words)
 
 
 def test_calls_that_answer_alike_share_a_paragraph():
