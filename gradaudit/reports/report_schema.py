@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from gradaudit.records.evaluation import EXECUTIONS, FAILURE_KINDS
 from gradaudit.records.finding import SEVERITIES
 from gradaudit.records.report import ENDINGS, SCHEMA_VERSION
+from gradaudit.reports.report_meanings import REPORT, described
 
 Schema = dict[str, object]
 
@@ -22,6 +23,12 @@ VERSIONS: Schema = {"type": "object", "additionalProperties": STRING}
 
 def report_schema() -> Schema:
     """The schema as a dictionary; fields that it does not name may be added within one schema version."""
+    schema = _structure()
+    parts: Schema = schema["$defs"]  # type: ignore[assignment]
+    return {**described(schema, REPORT), "$defs": {name: described(part, name) for name, part in parts.items()}}
+
+
+def _structure() -> Schema:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "gradaudit report",
@@ -270,10 +277,7 @@ def _evaluation() -> Schema:
             "loss": quantity,
             "gradient": quantity,
             "jacobian": quantity,
-            "values": {
-                "description": "every element of the case's own inputs, up to 4,096; null for probes and above that",
-                **_object({"loss": values, "gradient": values, "jacobian": values}),
-            },
+            "values": _object({"loss": values, "gradient": values, "jacobian": values}),
             "diagnoses": _list(_object({"fault": STRING, "evidence": SCALARS})),
             "captured": STRING,
             "special_probe": BOOLEAN,
@@ -307,13 +311,7 @@ def _quantity() -> Schema:
             "shape": INDEX,
             **dict.fromkeys(counted, COUNT),
             **dict.fromkeys((*measured, "undecided_share", "vacuous_share"), NUMBER),
-            "worst": {
-                "type": "array",
-                "items": _ref("element"),
-                "maxItems": 20,
-                "description": "worst first: up to 20 elements of the case's own inputs and of probes that a finding "
-                "names, up to 3 of other probes",
-            },
+            "worst": {"type": "array", "items": _ref("element"), "maxItems": 20},
             "worst_cancelled": _or_null(_ref("element")),
             "histogram": _list(COUNT),
             "special_classes": _list({"type": "array", "prefixItems": [INDEX, STRING], "minItems": 2, "maxItems": 2}),
