@@ -189,7 +189,7 @@ def _entry(line: str) -> tuple[Name, object]:
     readers = {"finding": _finding, "evaluation": _evaluation, "version": _version}
     if kind not in readers:
         raise ValueError(f"unknown kind of line {kind!r:.60}: expected {', '.join(readers)}, or # before a comment")
-    fields = _Fields(_split(f" {rest}"))
+    fields = _Fields(_split(f" {rest}" if rest else ""))
     entry = readers[kind](fields)
     if fields.left:
         raise ValueError(f"unknown field {next(iter(fields.left))!r:.60} of {kind}")
