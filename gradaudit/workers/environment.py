@@ -78,10 +78,12 @@ def environment(backend: Backend, settings: WorkerSettings) -> dict[str, str]:
 
 
 def remedy(backend: Backend, settings: WorkerSettings) -> str:
-    """What gets the framework into the interpreter of its worker, or another interpreter that has it."""
+    """What gets the framework into the interpreter of its worker, where that is one, or another one that has it."""
     python = interpreter(backend.name, settings)
     if python in (sys.executable, isolated.python_of(backend_name.plain(backend.name))):
         return backend.remedy
+    if why_no_worker(python) is not None:
+        return f"name a Python that has it ({variable(backend.name)}, python:)"
     wanted = backend.recipes[0].requirements if backend.recipes else ()
     packages = " ".join((*wanted,)) or backend.remedy.removeprefix("pip install ")
     return f"{python} -m pip install {packages}, or name a Python that has it ({variable(backend.name)}, python:)"

@@ -28,8 +28,21 @@ def test_every_kind_of_failure_but_what_is_not_offered_has_a_rule() -> None:
 
 @pytest.mark.parametrize("kind", FAILURE_KINDS)
 def test_each_rule_speaks_of_its_own_kind_alone(kind: str) -> None:
-    speaking = [rule for rule in KINDS.values() if found(rule, failure(kind))]
+    speaking = [rule for rule in KINDS.values() if found(rule, failure(kind), measurement())]
     assert speaking == ([] if kind == "unsupported" else [KINDS[{"refused": "raised"}.get(kind, kind)]])
+
+
+def test_a_case_of_which_nothing_was_audited_is_no_clean_one() -> None:
+    graph, half = failure("unsupported", "torch has no graph execution"), failure("unsupported", "no bfloat16")
+    (finding,) = found(RUN603, graph, graph)
+    assert finding.message == (
+        "nothing of the case was audited: no backend offers what it asks for: torch has no graph execution"
+    )
+    assert exit_status([finding], ()) == 3
+    (finding,) = found(RUN603, graph, half)
+    assert finding.message.endswith("torch has no graph execution, and 1 more such reason")
+    assert found(RUN603, graph, measurement()) == []
+    assert [each.backend for each in found(RUN603, graph, failure("missing", "no torch"))] == ["numpy"]
 
 
 @pytest.mark.parametrize("kind", sorted(set(KINDS) - {"missing"}))
@@ -89,6 +102,16 @@ def test_a_missing_backend_is_one_finding(named: bool, asked: str) -> None:
     )
     assert (findings[0].subject, findings[0].dtype, findings[0].scale) == ("torch", None, None)
     assert findings[0].evidence["evaluations"] == 2
+
+
+def test_all_executions_of_a_missing_backend_are_one_finding() -> None:
+    names = {"tensorflow": "eager", "tensorflow, graph": "graph"}
+    absent = [
+        failure("missing", "No module named 'tensorflow'", subject=name, backend="tensorflow", execution=execution)
+        for name, execution in names.items()
+    ]
+    (finding,) = found(RUN603, *absent)
+    assert (finding.subject, finding.evidence["evaluations"]) == ("tensorflow", 2)
 
 
 def test_a_missing_backend_is_told_with_what_gets_it() -> None:

@@ -47,6 +47,9 @@ def test_what_no_backend_offers_is_a_row_that_says_so(audit: Audit) -> None:
     (failure,) = report.cases[0].failures
     assert failure.kind == "unsupported"
     assert "has no graph execution; it has eager, compiled" in failure.message
+    (finding,) = findings(report, "RUN603")
+    assert failure.message in finding.message
+    assert report.exit_status == 3
 
 
 def test_a_fault_of_an_own_formulation_is_named_and_concerns_no_other(audit: Audit) -> None:

@@ -13,14 +13,20 @@ from gradaudit.rules.wording import one_line, plural
 
 
 def check(measured: MeasuredCase) -> Iterator[Finding]:
-    """One finding for each subject, backend and reason: a missing backend misses all its evaluations."""
+    """One finding for each subject, backend and reason: a missing backend misses all its evaluations.
+
+    And one for a case of which no backend offers anything: what a backend does not offer is no fault where others do.
+    """
+    yield from _nothing_offered(measured)
     missing: dict[tuple[str, str, str], list[EvaluationFailure]] = {}
+    users = {each.name for each in measured.case.subjects}
     for failure in measured.failures:
         if failure.kind == "missing":
-            reason = one_line(failure.message)
-            missing.setdefault((failure.key.subject, failure.key.backend, reason), []).append(failure)
+            key, reason = failure.key, one_line(failure.message)
+            # Every execution of a backend is a subject, and all of them miss it.
+            subject = key.subject if key.subject in users else key.backend
+            missing.setdefault((subject, key.backend, reason), []).append(failure)
     asked = "named by the case" if measured.case.backends_named else "one of the default backends"
-    users = {each.name for each in measured.case.subjects}
     for (subject, backend, reason), failures in missing.items():
         count, remedy = len(failures), failures[0].detail
         # Of a device that is not there the detail is a traceback, and nothing that could be installed.
@@ -41,6 +47,22 @@ def check(measured: MeasuredCase) -> Iterator[Finding]:
         )
 
 
+def _nothing_offered(measured: MeasuredCase) -> Iterator[Finding]:
+    audited = (*measured.measurements, *measured.self_consistency)
+    if audited or not measured.failures or any(each.kind != "unsupported" for each in measured.failures):
+        return
+    reasons = list(dict.fromkeys(one_line(each.message) for each in measured.failures))
+    more = f", and {len(reasons) - 1:,} more such {plural('reason', len(reasons) - 1)}" if len(reasons) > 1 else ""
+    yield Finding(
+        code=RULE.code,
+        name=RULE.name,
+        severity=RULE.severity,
+        message=f"nothing of the case was audited: no backend offers what it asks for: {reasons[0]}{more}",
+        location=measured.case.source,
+        evidence={"reason": reasons[0], "evaluations": len(measured.failures)},
+    )
+
+
 RULE = Rule(
     code="RUN603",
     name="backend-missing",
@@ -49,10 +71,11 @@ RULE = Rule(
     why="""
         An audit that quietly leaves out what it cannot run would report success for something it never saw. A
         missing backend is therefore a finding and an exit status, whether it is not installed, fails to import
-        or has no such device.
+        or has no such device; and so is a case of which no backend offers a single evaluation.
     """,
     formula="""
-        no mathematics: the interpreter of the backend could not import it, or lacks the device
+        no mathematics: the interpreter of the backend could not import it, or lacks the device; or no backend of the
+        case has its dtype, execution or formulation
     """,
     source="the worker protocol, described in the guide",
     fires=None,
