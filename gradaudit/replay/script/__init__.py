@@ -80,8 +80,10 @@ def _call(saved: Saved) -> tuple[page.Call | onnx_model.Modelled, dict[str, np.n
     request = requests.evaluate(key, inputs, None, 0.0)
     if backend.name == "onnxruntime":
         return onnx_model.call(backend.adapter, request, arrays)
-    few = spelled.call(replace(key, backend=backend.name), inputs)
+    tiled = inputs.per_output and inputs.function.name in ("softmax", "log_softmax")
+    asked = frames.tiled(inputs) if tiled else inputs
+    few = spelled.call(replace(key, backend=backend.name), asked)
     if few is not None:
-        arrays.pop("weight", None)
-        return frames.call(backend.name, inputs, few), arrays
+        arrays = {role: array for role, array in arrays_of(asked).items() if role != "weight"}
+        return frames.call(backend.name, asked, few, tiled=tiled), arrays
     return extracted.call(backend.name, backend.adapter, request, tuple(arrays), inputs.dtype == "bfloat16"), arrays

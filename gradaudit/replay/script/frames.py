@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
+
+import numpy as np
 
 from gradaudit.errors import ReplayError
 from gradaudit.records.inputs import Inputs
@@ -12,13 +15,16 @@ from gradaudit.workers.responses import expected_shapes
 OPENING = "    gradients = []\n    for head in heads():\n"
 
 
-def call(framework: str, inputs: Inputs, function: Call, autocast: str | None = None) -> Call:
-    """What computes the output and gradient (or Jacobian) of `function`; ReplayError where no frame is known."""
+def call(framework: str, inputs: Inputs, function: Call, autocast: str | None = None, *, tiled: bool = False) -> Call:
+    """What computes the output and gradient (or Jacobian) of `function`; ReplayError where no frame is known.
+
+    Where the inputs are `tiled` their gradient is the Jacobian of the first of the tiles.
+    """
     if framework not in FRAMES:
         known = ", ".join(FRAMES)
         raise ReplayError(f"there is no script for {framework}; there are scripts for {known} and onnxruntime")
     template = FRAMES[framework]
-    name = "jacobian" if inputs.per_output else "gradient"
+    name = "jacobian" if inputs.per_output or tiled else "gradient"
     source = template.format(
         dtype=inputs.dtype,
         targets=_targets(framework, inputs),
@@ -26,12 +32,30 @@ def call(framework: str, inputs: Inputs, function: Call, autocast: str | None = 
         run=_run(framework, autocast),
         laid_out=_laid_out(framework, inputs),
         name=name,
+        first="[0]" if tiled else "",
         derivative="np.stack(gradients)" if inputs.per_output else "gradients[0]",
     )
     return Call(
         tuple(dict.fromkeys(("numpy", framework, *function.needs))),
         (*IMPORTS[framework], "import random", "import numpy as np", *function.imports),
         "\n\n\n".join(part.strip("\n") for part in (_heads(inputs), function.source, source)),
+    )
+
+
+def tiled(inputs: Inputs) -> Inputs:
+    """The logits once for every class along a new first axis, and one-hot upstream gradients: as backends are asked
+    for the Jacobian, whose kernels may add up other shapes in another order."""
+    shape = inputs.logits.shape
+    classes = prod(shape[axis] for axis in inputs.axis)
+    row = tuple(size if axis in inputs.axis else 1 for axis, size in enumerate(shape))
+    whole = (classes, *shape)
+    eye = np.eye(classes, dtype=np.float32).astype(inputs.logits.dtype).reshape(classes, *row)
+    return replace(
+        inputs,
+        logits=np.array(np.broadcast_to(inputs.logits, whole)),
+        upstream=np.array(np.broadcast_to(eye, whole)),
+        axis=tuple(axis + 1 for axis in inputs.axis),
+        per_output=False,
     )
 
 
@@ -113,7 +137,7 @@ FRAMES = {
         upstream = torch.from_numpy(head.copy()).to(output.dtype)
         upstream = upstream if upstream.shape == output.shape else torch.ones_like(output)
         gradients.append(torch.autograd.grad(output, leaf, upstream)[0].double().numpy())
-    return {{"loss": output.detach().double().numpy(), "{name}": {derivative}}}
+    return {{"loss": output.detach().double().numpy(){first}, "{name}": {derivative}}}
 """,
     "jax": """jax.config.update("jax_enable_x64", True)
 
@@ -128,7 +152,7 @@ def compute():
         upstream = jnp.asarray(head).astype(output.dtype)
         upstream = upstream if upstream.shape == output.shape else jnp.ones_like(output)
         gradients.append(np.asarray(backward(upstream)[0], "float64"))
-    return {{"loss": np.asarray(output, "float64"), "{name}": {derivative}}}
+    return {{"loss": np.asarray(output, "float64"){first}, "{name}": {derivative}}}
 """,
     "tensorflow": "def compute():\n    dtype = tf.{dtype}\n"
     + OPENING
@@ -142,7 +166,7 @@ def compute():
         upstream = upstream if upstream.shape == output.shape else tf.ones_like(output)
         gradient = tf.convert_to_tensor(tape.gradient(output, logits, output_gradients=upstream))
         gradients.append(tf.cast(gradient, tf.float64).numpy())
-    return {{"loss": tf.cast(output, tf.float64).numpy(), "{name}": {derivative}}}
+    return {{"loss": tf.cast(output, tf.float64).numpy(){first}, "{name}": {derivative}}}
 """,
     "numpy": 'DTYPE = np.dtype("{dtype}")\n\n\ndef compute():\n'
     + OPENING

@@ -39,11 +39,17 @@ def _scaled(parameters: Mapping[str, object]) -> list[str]:
     return lines
 
 
+def _returned(value: str | None, axis: int, first: str) -> list[str] | None:
+    """The lines that return `value`, which may need that of the line `first`."""
+    if value is None:
+        return None
+    return [*([first] if value.startswith("w ") else []), f"return {value.format(axis=axis)}"]
+
+
 def _torch(formulation: str, inputs: Inputs) -> list[str] | None:
     (axis,), name = inputs.axis, inputs.function.name
     if name in ("softmax", "log_softmax"):
-        value = _TORCH[name].get(formulation)
-        return None if value is None else [f"return {value.format(axis=axis)}"]
+        return _returned(_TORCH[name].get(formulation), axis, "w = z.exp()")
     if name == "logsumexp":
         plain = f"z.exp().sum({axis}).log()"
         return [f"return torch.logsumexp(z, {axis})" if formulation == "fused" else f"return {plain}"]
@@ -88,8 +94,7 @@ def _torch_cross_entropy(formulation: str, inputs: Inputs, axis: int) -> list[st
 def _tensorflow(formulation: str, inputs: Inputs) -> list[str] | None:
     (axis,), name, parameters = inputs.axis, inputs.function.name, inputs.function.parameters
     if name in ("softmax", "log_softmax"):
-        value = _TENSORFLOW[name].get(formulation)
-        return None if value is None else [f"return {value.format(axis=axis)}"]
+        return _returned(_TENSORFLOW[name].get(formulation), axis, "w = tf.exp(z)")
     if name != "cross_entropy" or inputs.targets is None or inputs.weight is not None:
         return None
     last, reduction = axis == inputs.logits.ndim - 1, parameters.get("reduction", "mean")
@@ -117,8 +122,8 @@ _TORCH = {
     "softmax": {
         "fused": "torch.softmax(z, {axis})",
         "log_softmax": "torch.log_softmax(z, {axis}).exp()",
-        "unfused": "z.exp() / z.exp().sum({axis}, keepdim=True)",
-        "unshifted": "z.exp() / z.exp().sum({axis}, keepdim=True)",
+        "unfused": "w / w.sum({axis}, keepdim=True)",
+        "unshifted": "w / w.sum({axis}, keepdim=True)",
     },
     "log_softmax": {
         "fused": "torch.log_softmax(z, {axis})",
@@ -132,7 +137,7 @@ _TENSORFLOW = {
     "softmax": {
         "fused": "tf.nn.softmax(z, {axis})",
         "log_softmax": "tf.exp(tf.nn.log_softmax(z, {axis}))",
-        "unshifted": "tf.exp(z) / tf.reduce_sum(tf.exp(z), {axis}, keepdims=True)",
+        "unshifted": "w / tf.reduce_sum(w, {axis}, keepdims=True)",
     },
     "log_softmax": {
         "fused": "tf.nn.log_softmax(z, {axis})",
