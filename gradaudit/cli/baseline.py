@@ -78,6 +78,11 @@ def update(
     if report.interrupted:
         say(f"{file} is as it was: the audit was interrupted")
         return INTERRUPTED
+    if report.shard is not None:
+        part = f"part {report.shard.index} of {report.shard.of} of an audit"
+        raise FlagError(f"{file} is as it was: the report is {part}; `gradaudit merge` puts the parts together")
+    if report.not_run:
+        raise FlagError(f"{file} is as it was: {report.not_run[0].name!r} was not run; audit without --fail-fast")
     found = differences(former, report)
     unaudited = found.of_kind(UNAUDITED)
     if unaudited and not force:

@@ -90,9 +90,10 @@ def differences(baseline: Baseline, report: Report) -> Differences:
     )
 
 
-def gravest_first(change: Change) -> tuple[int, str]:
-    """By this changes are sorted: their kind, then their case."""
-    return KINDS.index(change.kind), change.name.case
+def gravest_first(change: Change) -> tuple[int, str, str, str]:
+    """By this changes are sorted: their kind, then by name, whatever the order of the reports."""
+    code = change.name.code if isinstance(change.name, FindingName) else ""
+    return KINDS.index(change.kind), change.name.case, code, str(change.name)
 
 
 def changed_versions(before: Mapping[str, str], now: Mapping[str, str]) -> tuple[tuple[str, str, str], ...]:

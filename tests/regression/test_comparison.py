@@ -24,8 +24,8 @@ def test_a_report_beside_itself():
 def test_each_part_of_the_story_is_told_apart_with_the_growth():
     assert told(FIRST, SECOND) == [
         ("new", "BUG401 error reduction-factor: breaks (torch) float32: so and so"),
-        ("worse", "gradient 0.1 -> 0.3 of the tolerance (3 times), absolute error 1e-7 -> 3e-7"),
         ("worse", "shifted (declared) explained it, and no tolerance does now"),
+        ("worse", "gradient 0.1 -> 0.3 of the tolerance (3 times), absolute error 1e-7 -> 3e-7"),
         ("better", "gradient 0.6 -> 0.2 of the tolerance (0.333 times), absolute error 6e-7 -> 2e-7"),
         ("resolved", "CAN103 warning"),
     ]
