@@ -1,0 +1,301 @@
+"""Audits of a part: stopped at the first failing case, split into shards, taken up again."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from dataclasses import replace
+
+import pytest
+
+from gradaudit import __version__, pipeline, resumption
+from gradaudit.errors import FlagError, ReportError, RequestError
+from gradaudit.records.location import Location
+from gradaudit.records.report import NotRun
+from gradaudit.reports import summary
+from gradaudit.reports.json_document import document
+from gradaudit.reports.merging import merged
+from gradaudit.reports.read_document import report_of
+from gradaudit.specs import loading, shards
+
+SPEC = """
+version: 1
+defaults: {logits: [[100.0, 0.0, -100.0]]}
+cases:
+  - {name: sound, function: cross_entropy, targets: [2], backends: [numpy]}
+  - {name: apart, function: cross_entropy, targets: [2], backends: [numpy], formulations: [unfused]}
+  - {name: activation, function: softmax, logits: [[0.0, 1.0]], probes: none, upstream: random,
+     subjects: [{numpy: losses.py:softmax}]}
+  - {name: drawn, function: cross_entropy, backends: [numpy], targets: {random: {}},
+     logits: {random: {shape: [3, 4], distribution: normal}}}
+  - {name: last, function: cross_entropy, targets: [2], backends: [numpy]}
+"""
+NAMES = ["sound", "apart", "activation", "drawn", "last"]
+LOSSES = """
+    import numpy as np
+    from helping import exp
+
+
+    def softmax(logits, upstream):
+        p = exp(logits) / exp(logits).sum(axis=1, keepdims=True)
+        return p, p * (upstream - (p * upstream).sum(axis=1, keepdims=True))
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "losses.py").write_text(textwrap.dedent(LOSSES), encoding="utf-8")
+    (tmp_path / "helping.py").write_text("from numpy import exp\n", encoding="utf-8")
+    (tmp_path / "spec.yaml").write_text(SPEC, encoding="utf-8")
+    return tmp_path
+
+
+def audited(events=None, **settings):
+    told = [] if events is None else events
+    return pipeline.audit(loading.load(["spec.yaml"]), pipeline.Settings(**settings), told.append)
+
+
+def names(report):
+    return [case.case.name for case in report.cases]
+
+
+def timeless(report):
+    """The document without what is declared to differ: times, and the command line."""
+
+    def cleaned(value):
+        if isinstance(value, dict):
+            return {key: cleaned(each) for key, each in value.items() if key not in ("seconds", "command")}
+        return [cleaned(each) for each in value] if isinstance(value, list) else value
+
+    return json.dumps(cleaned(document(report)), sort_keys=True)
+
+
+def saved(report):
+    return report_of(json.loads(json.dumps(document(report))))
+
+
+# ------------------------------------------------------------------------------------------------------- fail-fast
+
+
+def test_nothing_is_run_after_the_first_case_that_fails(folder):
+    report = audited(fail_fast=True)
+    assert names(report) == ["sound", "apart"]
+    assert [(case.name, case.reason) for case in report.not_run] == [(name, "fail-fast") for name in NAMES[2:]]
+    assert report.not_run[0].source.line == 7
+    assert (report.exit_status, report.interrupted) == (1, False)
+    assert "3 cases not run (--fail-fast): activation, drawn, last" in summary.summary(report)[1]
+    assert saved(report).not_run == report.not_run
+
+
+def test_what_fails_is_what_fail_on_says(folder):
+    assert audited(fail_fast=True, ignore=("BUG",)).not_run == ()
+    assert names(audited(fail_fast=True, ignore=("BUG",), fail_on="info")) == ["sound"]
+    assert audited(fail_fast=False).not_run == ()
+
+
+def test_many_cases_that_were_not_run_are_counted(folder):
+    left = tuple(NotRun(f"c{index}", Location("a"), "interrupted") for index in range(7))
+    line = summary.summary(replace(audited(), not_run=left))[1]
+    assert line.endswith("; 7 cases not run (interrupted): c0, c1, c2, c3, c4 and 2 more")
+
+
+# --------------------------------------------------------------------------------------------------------- shards
+
+
+@pytest.mark.parametrize("of", [1, 2, 3, 7])
+def test_every_case_is_in_one_shard(folder, of):
+    cases = loading.load(["spec.yaml"])
+    positions = [shards.shard(cases, index, of).positions for index in range(1, of + 1)]
+    assert sorted(sum(positions, ())) == list(range(len(cases)))
+    assert max(map(len, positions)) - min(map(len, positions)) <= 1
+
+
+@pytest.mark.parametrize("text", ["", "1", "0/2", "3/2", "1/0", "-1/2", "1/2/3", "a/b", "1.0/2", "٣/٣"])
+def test_what_is_no_shard_is_refused(text):
+    with pytest.raises(FlagError, match="expected I/N"):
+        shards.parsed(text, "--shard")
+    assert shards.parsed(" 2/5 ", "--shard") == (2, 5)
+
+
+def test_merged_shards_are_the_report_of_the_whole(folder):
+    whole = audited()
+    parts = [(f"{index}.json", saved(audited(shard=(index, 2)))) for index in (1, 2)]
+    assert [names(part) for _, part in parts] == [NAMES[::2], NAMES[1::2]]
+    for order in (parts, parts[::-1]):
+        assert timeless(merged(order, ())) == timeless(whole)
+    assert merged(parts, ("gradaudit", "merge")).command == ("gradaudit", "merge")
+
+
+def test_merged_shards_tell_what_was_not_run(folder):
+    parts = [(str(index), saved(audited(shard=(index, 2), fail_fast=True))) for index in (1, 2)]
+    report = merged(parts, ())
+    assert (names(report), [case.name for case in report.not_run]) == (
+        ["sound", "apart", "activation", "last"],
+        ["drawn"],
+    )
+
+
+def test_what_does_not_belong_together_is_not_merged(folder):
+    one, two = (saved(audited(shard=(index, 2))) for index in (1, 2))
+    other_plan = replace(two, shard=replace(two.shard, plan="0" * 64))
+    other_backend = replace(two.environment.backends[0], version="0.1")
+    for parts, message in (
+        ([one], "of 2 shards 2/2 is missing"),
+        ([one, one], "it is shard 1/2, and so is a"),
+        ([one, replace(two, shard=replace(two.shard, of=3))], "it is one of 3 shards, and a one of 2"),
+        ([one, other_plan], "it belongs to other cases than a"),
+        ([one, replace(two, shard=None)], "it is a whole, not a shard"),
+        ([one, replace(two, fail_on="info")], "--fail-on is info, and error in a"),
+        ([one, replace(two, environment=replace(two.environment, seed=1))], "the seed is 1, and 0 in a"),
+        ([one, replace(two, version="9")], f"gradaudit is 9, and {__version__} in a"),
+        ([one, replace(two, cases=two.cases[:1])], "it has 1 cases, and places for 2"),
+        (
+            [one, replace(two, environment=replace(two.environment, backends=(other_backend,)))],
+            "run all shards with the same versions",
+        ),
+    ):
+        with pytest.raises(ReportError, match=message):
+            merged(list(zip("ab", parts, strict=False)), ())
+
+
+def test_the_worst_exit_status_of_the_shards_holds(folder):
+    one, two = (saved(audited(shard=(index, 2))) for index in (1, 2))
+    for statuses, expected in (((0, 1), 1), ((3, 1), 3), ((1, 130), 130), ((0, 0), 0)):
+        parts = zip("ab", (replace(one, exit_status=statuses[0]), replace(two, exit_status=statuses[1])), strict=True)
+        assert merged(list(parts), ()).exit_status == expected
+
+
+# --------------------------------------------------------------------------------------------------------- resumed
+
+
+def evaluated(**settings):
+    """The cases of which something was evaluated, in a run that resumes."""
+    events = []
+    report = audited(events, resume=resumption.Path("kept"), **settings)
+    return list(dict.fromkeys(event.text.partition(":")[0] for event in events if ": " in event.text)), report
+
+
+def test_an_interrupted_audit_goes_on_where_it_was(folder):
+    whole = audited()
+
+    def interrupting(event):
+        if event.text.startswith("drawn"):
+            raise KeyboardInterrupt
+
+    settings = pipeline.Settings(resume=resumption.Path("kept"))
+    first = pipeline.audit(loading.load(["spec.yaml"]), settings, interrupting)
+    assert (first.exit_status, first.interrupted) == (130, True)
+    assert set(names(first)) | {case.name for case in first.not_run} == set(NAMES)
+    assert {case.reason for case in first.not_run} == {"interrupted"}
+    ran, second = evaluated()
+    assert ran == ["drawn", "last"]
+    assert timeless(second) == timeless(whole)
+    ran, third = evaluated()
+    assert (ran, timeless(third)) == ([], timeless(whole))
+
+
+def test_a_line_cut_short_is_run_again_and_spoils_no_other(folder):
+    evaluated()
+    path = folder / "kept" / "cases.jsonl"
+    kept = path.read_bytes()
+    path.write_bytes(kept[:-40])
+    assert evaluated()[0] == ["last"]
+    assert evaluated()[0] == []
+    path.write_bytes(b"nonsense\n[]\n{}\n\xff\n" + kept)
+    assert evaluated()[0] == []
+
+
+def test_shards_share_a_folder_with_the_whole(folder):
+    assert evaluated(shard=(1, 2))[0] == NAMES[::2]
+    assert evaluated(shard=(2, 2))[0] == NAMES[1::2]
+    assert sorted(path.name for path in (folder / "kept").iterdir()) == ["cases-1-of-2.jsonl", "cases-2-of-2.jsonl"]
+    assert evaluated()[0] == []
+
+
+def append(path):
+    path.write_text(path.read_text() + "# changed\n")
+
+
+def change_spec(folder):
+    path = folder / "spec.yaml"
+    path.write_text(path.read_text().replace("[[0.0, 1.0]]", "[[0.0, 1.5]]"))
+
+
+@pytest.mark.parametrize(
+    ("change", "again"),
+    [
+        (change_spec, ["activation"]),
+        (lambda folder: append(folder / "losses.py"), ["activation"]),
+        (lambda folder: append(folder / "helping.py"), ["activation"]),
+        (lambda folder: (folder / "deep").mkdir() or (folder / "deep" / "new.py").write_text(""), ["activation"]),
+        (lambda folder: (folder / "notes.txt").write_text("nothing to do with it"), []),
+        (lambda folder: (folder / ".venv").mkdir() or (folder / ".venv" / "new.py").write_text(""), []),
+    ],
+    ids=["spec", "loss", "what the loss imports", "a new module", "notes", "hidden"],
+)
+def test_only_what_changed_is_run_again(folder, change, again):
+    evaluated()
+    change(folder)
+    assert evaluated()[0] == again
+
+
+@pytest.mark.slow
+def test_settings_and_versions_are_part_of_a_case(folder, monkeypatch):
+    evaluated()
+    assert evaluated(seed=1)[0] == NAMES
+    assert evaluated(ignore=("SAT",))[0] == NAMES
+    assert evaluated(fail_on="info", jobs=1)[0] == []
+    monkeypatch.setattr(resumption, "__version__", "9.9")
+    assert evaluated()[0] == NAMES
+
+
+def test_another_version_of_a_framework_is_another_case(folder):
+    cases = loading.load(["spec.yaml"])
+    state = audited().environment.backends[0]
+    hashes = [
+        resumption.journal(folder / "kept", cases, [[each]] * len(cases)).hashes
+        for each in (state, state, replace(state, version="0.1"))
+    ]
+    assert hashes[0] == hashes[1]
+    assert not set(hashes[0]) & set(hashes[2])
+    assert len(set(hashes[0])) == len(cases)
+
+
+def test_data_in_files_is_part_of_a_case(folder):
+    import numpy as np
+
+    text = "version: 1\nfunction: softmax\nlogits: {file: z.npy}\nbackends: [numpy]\nupstream: per_output\n"
+    (folder / "spec.yaml").write_text(text)
+    np.save(folder / "z.npy", [[0.0, 1.0]])
+    assert evaluated()[0] == ["spec"]
+    assert evaluated()[0] == []
+    np.save(folder / "z.npy", [[0.0, 2.0]])
+    assert evaluated()[0] == ["spec"]
+
+
+def test_what_could_not_be_audited_is_tried_again(folder):
+    (folder / "losses.py").write_text("def softmax(logits, upstream):\n    raise ValueError\n")
+    evaluated()
+    assert evaluated()[0] == ["activation"]
+
+
+def test_a_function_that_is_installed_elsewhere_is_always_run(folder):
+    path = folder / "spec.yaml"
+    path.write_text(path.read_text().replace("losses.py:softmax", "numpy.linalg:norm"))
+    cases = loading.load(["spec.yaml"])
+    hashes = resumption.journal(folder / "kept", cases, [[]] * len(cases)).hashes
+    assert [not found for found in hashes] == [False, False, True, False, False]
+
+
+def test_fail_fast_stops_at_what_failed_earlier(folder):
+    _, first = evaluated(fail_fast=True)
+    ran, second = evaluated(fail_fast=True)
+    assert (ran, names(second), second.exit_status) == ([], ["sound", "apart"], 1)
+    assert second.not_run == first.not_run
+
+
+def test_a_folder_that_cannot_be_used_is_refused(folder):
+    (folder / "kept").write_text("a file")
+    with pytest.raises(RequestError, match="--resume 'kept'"):
+        evaluated()
