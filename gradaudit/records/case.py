@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from gradaudit.records import backend_name
-from gradaudit.records.evaluation import EAGER, EvaluationKey
-from gradaudit.records.expression import Expression
+from gradaudit.records.evaluation import EAGER
+from gradaudit.records.function_call import FunctionCall
 from gradaudit.records.location import COMMAND_LINE, Location
 from gradaudit.records.subject import Subject
 
 if TYPE_CHECKING:
     import numpy as np
-
-    from gradaudit.records.inputs import Inputs
 
 DEFAULT_BACKENDS = ("numpy", "torch", "onnxruntime")
 """The backends of a case that names none and has no subjects."""
@@ -27,19 +23,6 @@ SELF = "self"
 
 FORMULA = "formula"
 """The function of a case whose mathematics is an expression of the user's."""
-
-
-@dataclass(frozen=True, slots=True)
-class FunctionCall:
-    """The true mathematics, by registered name and validated parameters (every default filled in).
-
-    `expression` is the graph of a formula; the name is then "formula". The name SELF says that there is no truth at
-    hand: the gradient is audited against the subject's own forward.
-    """
-
-    name: str
-    parameters: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
-    expression: Expression | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -117,14 +100,6 @@ class Expectation:
     location: Location = COMMAND_LINE
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Kept:
-    """One evaluation of an earlier audit and the arrays that were kept of it."""
-
-    key: EvaluationKey
-    inputs: Inputs
-
-
 @dataclass(frozen=True, slots=True)
 class Case:
     """One entry of a spec, every default filled in.
@@ -134,8 +109,7 @@ class Case:
     the matrix of evaluations, each in those of the `executions` that its backend offers; `backends_named` tells
     those that the user named from the default ones. `subjects` are the user's own functions. `probes` names the
     inputs that are added for them, and `derivatives: 2` audits the second order too. `pythons` are the interpreters
-    that were chosen for backends, by name; a backend may also hold its own ("torch@/path/to/python"). A case with
-    `kept` asks for that evaluation alone.
+    that were chosen for backends, by name; a backend may also hold its own ("torch@/path/to/python").
     """
 
     name: str
@@ -160,7 +134,6 @@ class Case:
     subjects: tuple[Subject, ...] = ()
     probes: tuple[str, ...] = ()
     derivatives: int = 1
-    kept: Kept | None = None
 
     def worker(self, backend: str) -> str:
         """`backend` with the interpreter that the case chose for it, if any: who is to run it."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
-from gradaudit.records.case import Case, Kept
+from gradaudit.records.case import Case
 from gradaudit.records.finding import Finding
+from gradaudit.records.kept import Kept, KeptCase
 from gradaudit.records.report import Report
 from gradaudit.records.subject import Subject
 from gradaudit.replay.failing import failing
@@ -29,7 +30,9 @@ class Comparison:
 
 def case_of(saved: Saved) -> Case:
     """The case that asks for the saved evaluation alone, on the arrays that were kept."""
-    return replace(saved.case, subjects=tuple(located(saved)), kept=Kept(saved.key, saved.inputs))
+    own = {field.name: getattr(saved.case, field.name) for field in fields(saved.case)}
+    own["subjects"] = tuple(located(saved))
+    return KeptCase(**own, kept=Kept(saved.key, saved.inputs))
 
 
 def located(saved: Saved) -> list[Subject]:

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from gradaudit import __version__
-from gradaudit.records.case import Case, FunctionCall
+from gradaudit.records.case import Case
+from gradaudit.records.function_call import FunctionCall
 from gradaudit.replay.saved import SCHEMA_VERSION, Saved
 
 TOOL = "gradaudit replay"
@@ -94,7 +95,7 @@ def plain(value: object) -> object:
 def _case(case: Case) -> Document:
     subjects = [plain_fields(subject, "live") for subject in case.subjects]
     return {
-        **plain_fields(case, "function", "logits", "targets", "upstream", "subjects", "expect", "kept"),
+        **plain_fields(case, "function", "logits", "targets", "upstream", "subjects", "expect"),
         "function": _function(case.function),
         "upstream": case.upstream.kind,
         "subjects": subjects,

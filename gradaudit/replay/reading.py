@@ -11,10 +11,11 @@ from types import MappingProxyType
 import numpy as np
 
 from gradaudit.errors import ReplayError, ReportError
-from gradaudit.records.case import Case, FileArray, FunctionCall, Upstream
+from gradaudit.records.case import Case, FileArray, Upstream
 from gradaudit.records.evaluation import EvaluationFailure, EvaluationKey
 from gradaudit.records.expression import Expression
 from gradaudit.records.finding import Finding
+from gradaudit.records.function_call import FunctionCall
 from gradaudit.records.inputs import Inputs
 from gradaudit.replay import encoding
 from gradaudit.replay.saved import DOCUMENT, ROLES, SCHEMA_VERSION, Numbers, Run, Saved

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from gradaudit.records import backend_name
 from gradaudit.records.case import Case
 from gradaudit.records.evaluation import EAGER, EvaluationKey
+from gradaudit.records.kept import KeptCase
 from gradaudit.records.subject import Subject
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def materialised(planned: PlannedInputs, seed: int, draw: Draw) -> Inputs:
     from gradaudit.specs.materialise import materialise
     from gradaudit.specs.reading import as_read
 
-    if planned.case.kept is not None:
+    if isinstance(planned.case, KeptCase):
         return planned.case.kept.inputs
     if planned.probe is None:
         inputs = materialise(planned.case, planned.dtype, planned.scale, seed, draw)
@@ -110,7 +111,7 @@ def materialised(planned: PlannedInputs, seed: int, draw: Draw) -> Inputs:
 
 
 def _planned(case: Case) -> list[PlannedInputs]:
-    if case.kept is not None:
+    if isinstance(case, KeptCase):
         key = case.kept.key
         return [PlannedInputs(case, key.dtype, key.scale, (key,), key.probe, case.kept.inputs.reading)]
     readings = dict.fromkeys(subject.input for subject in case.subjects)
