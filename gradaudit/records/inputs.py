@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gradaudit.records.case import FunctionCall
+from gradaudit.records.function_call import FunctionCall
 
 if TYPE_CHECKING:
     import numpy as np
