@@ -52,8 +52,8 @@ def audit_of(folder: Path, *, spot_check: bool = True) -> Callable[[], object]:
     """A function that audits the prepared gradient from its files."""
     from gradaudit.backends import torch as backend
     from gradaudit.measurement.evaluation import measure
-    from gradaudit.records.case import FunctionCall
     from gradaudit.records.evaluation import Evaluation, EvaluationKey
+    from gradaudit.records.function_call import FunctionCall
     from gradaudit.records.inputs import Inputs
     from gradaudit.reference.truth import Truth
 

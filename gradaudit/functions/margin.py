@@ -9,7 +9,7 @@ from gradaudit.functions import losses
 from gradaudit.functions.interface import LOGIT_PARAMETERS, Function, Parameter, Spelling
 from gradaudit.functions.rows import Rows
 from gradaudit.numerics.algebra import Algebra, N
-from gradaudit.records.case import FunctionCall
+from gradaudit.records.function_call import FunctionCall
 
 
 def output(m: Algebra[N], rows: Rows[N]) -> N:

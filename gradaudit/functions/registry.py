@@ -5,7 +5,8 @@ from __future__ import annotations
 from gradaudit import plugins
 from gradaudit.errors import PluginError
 from gradaudit.functions.interface import Function
-from gradaudit.records.case import FORMULA, SELF, FunctionCall
+from gradaudit.records.case import FORMULA, SELF
+from gradaudit.records.function_call import FunctionCall
 from gradaudit.records.inputs import Inputs
 
 GROUP = "gradaudit.functions"

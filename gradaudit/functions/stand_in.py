@@ -11,7 +11,7 @@ from gradaudit.errors import AuditError
 from gradaudit.functions.interface import Function, Parameter
 from gradaudit.functions.rows import Rows
 from gradaudit.numerics.algebra import Algebra, N
-from gradaudit.records.case import FunctionCall
+from gradaudit.records.function_call import FunctionCall
 
 OUTPUT, TAKES_TARGETS = "output", "takes_targets"
 """Parameters of the call that hold what shapes depend on; the spec fills them in."""

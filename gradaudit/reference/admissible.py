@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from gradaudit.functions import registry
 from gradaudit.functions.interface import Function, Spelling
 from gradaudit.numerics import formats
-from gradaudit.records.case import FunctionCall
+from gradaudit.records.function_call import FunctionCall
 from gradaudit.records.profile import Profile
 from gradaudit.reference.formulations import formulated, user_programs
 from gradaudit.reference.formulations.formulated import Formulation

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gradaudit.records.case import Case, FunctionCall, RandomArray, Upstream
+from gradaudit.records.case import Case, RandomArray, Upstream
+from gradaudit.records.function_call import FunctionCall
 from gradaudit.reports.number_format import quantity, shape
 
 NEUTRAL = {

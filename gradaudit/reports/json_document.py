@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from gradaudit.records.case import Case, FunctionCall, InlineArray, Upstream
+from gradaudit.records.case import Case, InlineArray, Upstream
 from gradaudit.records.evaluation import EvaluationFailure, EvaluationKey
 from gradaudit.records.finding import Finding
+from gradaudit.records.function_call import FunctionCall
 from gradaudit.records.measurement import HISTOGRAM_EDGES, Measurement, Quantity
 from gradaudit.records.report import SCHEMA_VERSION, CaseReport, Environment, Report
 from gradaudit.records.subject import Subject

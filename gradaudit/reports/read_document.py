@@ -15,7 +15,6 @@ from gradaudit.records.case import (
     Case,
     Expectation,
     FileArray,
-    FunctionCall,
     GridArray,
     InlineArray,
     RandomArray,
@@ -24,6 +23,7 @@ from gradaudit.records.case import (
 from gradaudit.records.evaluation import EvaluationFailure, EvaluationKey
 from gradaudit.records.expression import Expression
 from gradaudit.records.finding import Finding, RuleSummary
+from gradaudit.records.function_call import FunctionCall
 from gradaudit.records.measurement import (
     Breach,
     Diagnosis,

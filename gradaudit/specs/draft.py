@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from gradaudit.functions import registry
 from gradaudit.functions.interface import Function
-from gradaudit.records.case import FileArray, FunctionCall
+from gradaudit.records.case import FileArray
+from gradaudit.records.function_call import FunctionCall
 from gradaudit.specs import files, shapes
 from gradaudit.specs.models import CaseKeys, FileValues
 from gradaudit.specs.nodes import Node, Problem, find, problem_at, problem_at_key

@@ -9,16 +9,9 @@ from types import MappingProxyType
 
 from gradaudit.functions import formula, stand_in
 from gradaudit.functions.expressions import FUNCTIONS, INPUTS, ROW, inputs_of, kind_of_result
-from gradaudit.records.case import (
-    FORMULA,
-    SELF,
-    ArraySource,
-    FileArray,
-    FunctionCall,
-    InlineArray,
-    RandomArray,
-)
+from gradaudit.records.case import FORMULA, SELF, ArraySource, FileArray, InlineArray, RandomArray
 from gradaudit.records.expression import Expression
+from gradaudit.records.function_call import FunctionCall
 from gradaudit.specs.draft import Draft
 from gradaudit.specs.formula import UnreadableFormulaError, is_reference, parse
 from gradaudit.specs.nodes import Node, find, plain, problem_at, problem_at_key

@@ -8,7 +8,8 @@ from typing import Any
 
 from gradaudit.functions import formula, registry, stand_in
 from gradaudit.functions.interface import Parameter, Setting
-from gradaudit.records.case import FORMULA, SELF, FunctionCall
+from gradaudit.records.case import FORMULA, SELF
+from gradaudit.records.function_call import FunctionCall
 from gradaudit.specs.draft import Draft
 from gradaudit.specs.nodes import Node
 from gradaudit.specs.wording import shape_text

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from gradaudit.functions import registry
-from gradaudit.records.case import SELF, FunctionCall
+from gradaudit.records.case import SELF
+from gradaudit.records.function_call import FunctionCall
 from gradaudit.records.inputs import Inputs
 from gradaudit.records.subject import Subject
 

@@ -6,7 +6,7 @@ from math import prod
 
 from gradaudit.functions import registry
 from gradaudit.functions.interface import Setting
-from gradaudit.records.case import FunctionCall
+from gradaudit.records.function_call import FunctionCall
 
 MAX_RANK = 8
 """Axes of an array."""

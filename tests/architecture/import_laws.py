@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import sys
 from collections.abc import Iterator
 
@@ -163,7 +164,7 @@ def imports_are_written_out(package: Package) -> Iterator[str]:
     for module in package.modules.values():
         if module.name == f"{package.name}.{USERS_CODE}":
             continue
-        for word in ("import_module", "__import__"):
-            for number, line in enumerate(module.text.splitlines(), start=1):
-                if word in line:
-                    yield f"{module.at(number)}: {word} hides what is imported"
+        for node in ast.walk(ast.parse(module.text)):
+            word = getattr(node, "attr", getattr(node, "id", getattr(node, "name", None)))
+            if word in {"import_module", "__import__"}:
+                yield f"{module.at(getattr(node, 'lineno', 1))}: {word} hides what is imported"

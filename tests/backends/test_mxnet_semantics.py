@@ -12,8 +12,8 @@ from gradaudit import workers
 from gradaudit.backends import registry as backends
 from gradaudit.functions import registry
 from gradaudit.measurement.evaluation import measure
-from gradaudit.records.case import FunctionCall
 from gradaudit.records.evaluation import Evaluation, EvaluationFailure, EvaluationKey
+from gradaudit.records.function_call import FunctionCall
 from gradaudit.records.inputs import Inputs
 from gradaudit.records.measurement import Measurement
 from gradaudit.reference import ladder

@@ -16,8 +16,8 @@ import pytest
 
 from gradaudit import workers
 from gradaudit.measurement.subjects import audited
-from gradaudit.records.case import FunctionCall
 from gradaudit.records.evaluation import Evaluation, EvaluationFailure, EvaluationKey
+from gradaudit.records.function_call import FunctionCall
 from gradaudit.records.inputs import Inputs
 from gradaudit.records.subject import Subject
 from gradaudit.reference.truth import Truth

@@ -13,8 +13,8 @@ import pytest
 from gradaudit import workers
 from gradaudit.backends import registry
 from gradaudit.backends.claimed import profile_of
-from gradaudit.records.case import FunctionCall
 from gradaudit.records.evaluation import Evaluation, EvaluationFailure, EvaluationKey
+from gradaudit.records.function_call import FunctionCall
 from gradaudit.records.inputs import Inputs
 from gradaudit.records.subject import Subject
 from gradaudit.workers.pool import Pool
@@ -226,8 +226,8 @@ def test_arguments_that_nothing_takes(pool: Pool) -> None:
 def test_backends_that_run_no_functions_say_so(pool: Pool) -> None:
     from gradaudit.errors import FlagError
 
-    with pytest.raises(FlagError, match="the backend 'onnxruntime' runs no functions of your own"):
-        pool.subject_process("onnxruntime")
+    with pytest.raises(FlagError, match="the backend 'mxnet' runs no functions of your own"):
+        pool.subject_process("mxnet")
     assert registry.get("torch").subjects is not None
 
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from gradaudit.functions import registry
-from gradaudit.records.case import FunctionCall
 from gradaudit.records.evaluation import Evaluation, EvaluationKey
+from gradaudit.records.function_call import FunctionCall
 from gradaudit.records.inputs import Inputs
 
 FILE = Path(__file__).parent / "mxnet_1_9_1.json"

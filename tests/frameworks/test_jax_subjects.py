@@ -64,7 +64,7 @@ def test_64_bit_types_are_on_for_float64_alone(pool: Pool) -> None:
 
 
 def test_the_jacobian_by_one_backward_for_each_output(pool: Pool) -> None:
-    from gradaudit.records.case import FunctionCall
+    from gradaudit.records.function_call import FunctionCall
 
     given = replace(inputs(), function=FunctionCall("softmax", {}), targets=None, upstream=None, per_output=True)
     result = ask(pool, "softmax", given)

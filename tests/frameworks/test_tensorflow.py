@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from gradaudit import pipeline, workers
-from gradaudit.records.case import FunctionCall
 from gradaudit.records.evaluation import EAGER, Evaluation, EvaluationFailure
+from gradaudit.records.function_call import FunctionCall
 from gradaudit.records.inputs import Inputs
 from gradaudit.reference.truth import Truth
 from gradaudit.specs.loading import load_text

@@ -13,8 +13,8 @@ import pytest
 from gradaudit import workers
 from gradaudit.backends import registry
 from gradaudit.backends.interface import OwnFormulation
-from gradaudit.records.case import FunctionCall
 from gradaudit.records.evaluation import Evaluation, EvaluationFailure, EvaluationKey
+from gradaudit.records.function_call import FunctionCall
 from gradaudit.records.inputs import Inputs
 
 pytestmark = pytest.mark.frameworks

@@ -17,7 +17,7 @@ from gradaudit.functions import by_tape, registry
 from gradaudit.functions.interface import Spelling
 from gradaudit.numerics import arithmetic as arithmetics
 from gradaudit.numerics.ball import Ball, BallAlgebra
-from gradaudit.records.case import FunctionCall
+from gradaudit.records.function_call import FunctionCall
 from gradaudit.records.inputs import Inputs
 from gradaudit.records.profile import Profile
 from gradaudit.reference.lift import Lift

@@ -9,7 +9,8 @@ import pytest
 
 from gradaudit.functions import registry
 from gradaudit.functions.formula import PARAMETERS, function
-from gradaudit.records.case import FORMULA, FunctionCall
+from gradaudit.records.case import FORMULA
+from gradaudit.records.function_call import FunctionCall
 from gradaudit.records.inputs import Inputs
 from gradaudit.reference.special_values import Enclosed
 from gradaudit.reference.truth import Truth

@@ -11,7 +11,7 @@ from flint import ctx  # noqa: TID253
 
 from gradaudit.errors import RequestError
 from gradaudit.functions import registry
-from gradaudit.records.case import FunctionCall
+from gradaudit.records.function_call import FunctionCall
 from gradaudit.records.inputs import Inputs
 from gradaudit.reference.special_values import Enclosed
 from gradaudit.reference.truth import Truth

@@ -12,7 +12,7 @@ from gradaudit.cli.explain import function_page
 from gradaudit.functions import registry
 from gradaudit.functions.interface import Setting
 from gradaudit.functions.mxnet.softmax_output import NORMALISER
-from gradaudit.records.case import FunctionCall
+from gradaudit.records.function_call import FunctionCall
 from gradaudit.records.inputs import Inputs
 from gradaudit.reference.truth import Truth
 

@@ -8,7 +8,7 @@ from types import MappingProxyType
 import numpy as np
 
 from gradaudit.numerics import formats
-from gradaudit.records.case import FunctionCall
+from gradaudit.records.function_call import FunctionCall
 from gradaudit.records.inputs import Inputs
 from gradaudit.reference.truth import Truth
 

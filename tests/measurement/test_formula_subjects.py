@@ -12,8 +12,9 @@ import pytest
 
 from gradaudit.functions.formula import PARAMETERS
 from gradaudit.measurement.subjects import audited
-from gradaudit.records.case import FORMULA, FunctionCall
+from gradaudit.records.case import FORMULA
 from gradaudit.records.evaluation import Evaluation, EvaluationKey
+from gradaudit.records.function_call import FunctionCall
 from gradaudit.records.inputs import Inputs
 from gradaudit.records.measurement import Measurement
 from gradaudit.records.subject import Subject

@@ -17,8 +17,9 @@ from gradaudit.measurement import sliced
 from gradaudit.measurement.audited import Audited
 from gradaudit.measurement.self_consistency import audit_self
 from gradaudit.measurement.subjects import audited, concluded
-from gradaudit.records.case import SELF, Case, FunctionCall, InlineArray
+from gradaudit.records.case import SELF, Case, InlineArray
 from gradaudit.records.evaluation import Evaluation, EvaluationKey
+from gradaudit.records.function_call import FunctionCall
 from gradaudit.records.inputs import Inputs
 from gradaudit.records.measurement import MeasuredCase
 from gradaudit.records.subject import Subject

@@ -11,8 +11,9 @@ import pytest
 
 from gradaudit.measurement.audited import Audited
 from gradaudit.measurement.self_consistency import audit_self
-from gradaudit.records.case import SELF, FunctionCall
+from gradaudit.records.case import SELF
 from gradaudit.records.evaluation import Evaluation, EvaluationKey
+from gradaudit.records.function_call import FunctionCall
 from gradaudit.records.inputs import Inputs
 from gradaudit.records.measurement import Breach, SelfConsistency
 from gradaudit.records.subject import Subject

@@ -12,8 +12,8 @@ from gradaudit.backends import registry as backends
 from gradaudit.functions import registry
 from gradaudit.measurement.audited import Audited
 from gradaudit.measurement.diagnosis import slips_of_softmax_output
-from gradaudit.records.case import FunctionCall
 from gradaudit.records.evaluation import Evaluation, EvaluationKey
+from gradaudit.records.function_call import FunctionCall
 from gradaudit.records.inputs import Inputs
 from gradaudit.records.measurement import NamedFault
 from gradaudit.reference.truth import Truth

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from flint import arb, ctx, fmpq  # noqa: TID253 (the oracle's numbers are arb)
 
-from gradaudit.records.case import FunctionCall
+from gradaudit.records.function_call import FunctionCall
 from gradaudit.records.inputs import Inputs
 from tests.oracle import direct, families
 

@@ -13,7 +13,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from gradaudit.numerics import formats
-from gradaudit.records.case import FunctionCall
+from gradaudit.records.function_call import FunctionCall
 from gradaudit.records.inputs import Inputs
 from gradaudit.reference.truth import Truth
 

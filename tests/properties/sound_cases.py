@@ -13,9 +13,10 @@ from gradaudit.functions import registry as functions
 from gradaudit.measurement.evaluation import measure
 from gradaudit.measurement.facts import facts
 from gradaudit.numerics import formats
-from gradaudit.records.case import Case, FunctionCall, InlineArray
+from gradaudit.records.case import Case, InlineArray
 from gradaudit.records.evaluation import Evaluation, EvaluationKey
 from gradaudit.records.finding import Finding
+from gradaudit.records.function_call import FunctionCall
 from gradaudit.records.inputs import Inputs
 from gradaudit.records.measurement import MeasuredCase, Measurement
 from gradaudit.reference.tolerance import Tolerance

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from gradaudit.records.case import FunctionCall
+from gradaudit.records.function_call import FunctionCall
 from gradaudit.records.inputs import Inputs
 from tests.oracle import families
 

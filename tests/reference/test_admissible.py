@@ -10,7 +10,7 @@ import pytest
 
 from gradaudit.functions import registry
 from gradaudit.numerics import formats
-from gradaudit.records.case import FunctionCall
+from gradaudit.records.function_call import FunctionCall
 from gradaudit.records.inputs import Inputs
 from gradaudit.records.profile import Profile
 from gradaudit.reference import admissible

@@ -8,7 +8,7 @@ from types import MappingProxyType
 import numpy as np
 import pytest
 
-from gradaudit.records.case import FunctionCall
+from gradaudit.records.function_call import FunctionCall
 from gradaudit.records.inputs import Inputs
 from gradaudit.reference import layout as layouts
 from gradaudit.reference.layout import BLOCK_ELEMENTS, Layout

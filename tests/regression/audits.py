@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from gradaudit.records.case import Case, FunctionCall, RandomArray
+from gradaudit.records.case import Case, RandomArray
 from gradaudit.records.evaluation import EvaluationFailure, EvaluationKey
 from gradaudit.records.finding import Finding
+from gradaudit.records.function_call import FunctionCall
 from gradaudit.records.location import Location
 from gradaudit.records.measurement import Explanation
 from gradaudit.records.report import CaseReport

@@ -8,9 +8,10 @@ import math
 
 import numpy as np
 
-from gradaudit.records.case import Case, Expectation, FunctionCall, InlineArray, RandomArray, Upstream
+from gradaudit.records.case import Case, Expectation, InlineArray, RandomArray, Upstream
 from gradaudit.records.evaluation import BackendState, EvaluationFailure, EvaluationKey
 from gradaudit.records.finding import Finding, RuleSummary
+from gradaudit.records.function_call import FunctionCall
 from gradaudit.records.location import Location
 from gradaudit.records.measurement import (
     HISTOGRAM_EDGES,

@@ -8,9 +8,10 @@ import pytest
 
 from gradaudit import plugins
 from gradaudit.errors import ReportError
-from gradaudit.records.case import FORMULA, FileArray, FunctionCall, GridArray, InlineArray, RandomArray, Upstream
+from gradaudit.records.case import FORMULA, FileArray, GridArray, InlineArray, RandomArray, Upstream
 from gradaudit.records.evaluation import EvaluationKey
 from gradaudit.records.expression import Expression, Node
+from gradaudit.records.function_call import FunctionCall
 from gradaudit.records.measurement import SecondOrder, SelfConsistency
 from gradaudit.reports import json_document
 from gradaudit.reports.read_document import read, report_of

@@ -7,8 +7,8 @@ from dataclasses import replace
 import jsonschema
 import pytest
 
-from gradaudit.records.case import FunctionCall
 from gradaudit.records.expression import Expression, Node
+from gradaudit.records.function_call import FunctionCall
 from gradaudit.records.measurement import SelfConsistency
 from gradaudit.reports import concise, json_document
 from gradaudit.reports.console import full

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from gradaudit.records.case import Case, FunctionCall, InlineArray, Upstream
+from gradaudit.records.case import Case, InlineArray, Upstream
 from gradaudit.records.evaluation import EvaluationFailure, EvaluationKey
 from gradaudit.records.finding import Finding
+from gradaudit.records.function_call import FunctionCall
 from gradaudit.records.location import Location
 from gradaudit.records.measurement import (
     HISTOGRAM_EDGES,

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from gradaudit import workers
-from gradaudit.records.case import FunctionCall
 from gradaudit.records.evaluation import Evaluation, EvaluationFailure, EvaluationKey
+from gradaudit.records.function_call import FunctionCall
 from gradaudit.records.inputs import Inputs
 from gradaudit.records.subject import Subject
 from gradaudit.workers.pool import Pool

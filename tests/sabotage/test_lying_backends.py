@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
-from gradaudit.measurement import comparison, evaluation
+from gradaudit.measurement import built_in, comparison, evaluation
 from gradaudit.measurement.diagnosis import hypotheses
 from gradaudit.records.report import Report
 from gradaudit.reference import ladder
@@ -81,6 +81,10 @@ def knows_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hypotheses, "HYPOTHESES", ())
 
 
+def searches_for_no_cause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(built_in, "diagnose", lambda *_: ())
+
+
 def knows_no_lower_precision(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ladder, "precisions", lambda profile: (("declared", profile),))
 
@@ -105,8 +109,12 @@ BREAKS: dict[str, tuple[Break, ...]] = {
     "DIV305": (passes_over_masked_classes,),
     "DIV303": (passes_over_special_values,),
     "DIV304": (compares_nothing, knows_no_lower_precision, believes_in_any_precision),
+    "BUG411": (searches_for_no_cause,),
+    "BUG454": (searches_for_no_cause,),
     "BUG461": (knows_no_fault,),
     "BUG463": (knows_no_fault,),
+    "BUG471": (searches_for_no_cause,),
+    "BUG481": (searches_for_no_cause,),
     "RUN605": (has_no_rules_on_failures,),
     "POW701": (believes_in_its_power,),
 }

@@ -11,8 +11,8 @@ import numpy as np
 from gradaudit.backends import claimed
 from gradaudit.functions import registry
 from gradaudit.numerics import formats
-from gradaudit.records.case import FunctionCall
 from gradaudit.records.evaluation import EvaluationKey
+from gradaudit.records.function_call import FunctionCall
 from gradaudit.records.inputs import Inputs
 from gradaudit.records.subject import Subject
 from gradaudit.reference import admissible

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from gradaudit.measurement.evaluation import measure
 from gradaudit.numerics import formats
-from gradaudit.records.case import FunctionCall
 from gradaudit.records.evaluation import Evaluation, EvaluationKey
+from gradaudit.records.function_call import FunctionCall
 from gradaudit.records.inputs import Inputs
 from gradaudit.records.measurement import Measurement
 from gradaudit.records.profile import Profile

@@ -243,7 +243,7 @@ def test_a_flag_that_does_not_fit_a_case_is_named_with_the_case() -> None:
         load_text(SOFTMAX, "spec.yaml", overrides=overrides)
     assert str(refused.value) == (
         "--formulation 'unfused': formulations: softmax has no formulation 'unfused'; it has fused, log_softmax or "
-        "unshifted (for the case at spec.yaml:1:1)"
+        "unshifted; did you mean 'fused'? (for the case at spec.yaml:1:1)"
     )
 
 

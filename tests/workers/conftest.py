@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,9 +12,9 @@ import numpy as np
 import pytest
 
 from gradaudit import workers
-from gradaudit.backends.interface import Backend
-from gradaudit.records.case import FunctionCall
+from gradaudit.backends.interface import Backend, OwnFormulation
 from gradaudit.records.evaluation import Evaluation, EvaluationFailure, EvaluationKey
+from gradaudit.records.function_call import FunctionCall
 from gradaudit.records.inputs import Inputs
 from gradaudit.records.profile import Profile
 
@@ -26,8 +27,13 @@ def _profile(function: str, formulation: str, dtype: str, *, classes_last: bool 
     return Profile(dtype, dtype, dtype, dtype)
 
 
+_FUNCTION = re.compile(r"^def (\w+)\(", re.MULTILINE)
+
+
 def backend(adapter: str, folder: Path = ADAPTERS) -> Backend:
-    """A backend whose adapter is a file of `adapters/`, or of another folder."""
+    """A backend whose adapter is a file of `adapters/`, or of another folder; its functions are formulations."""
+    names = _FUNCTION.findall((folder / f"{adapter}.py").read_text(encoding="utf-8"))
+    own = OwnFormulation(("softmax",), "fused", "a way to misbehave")
     return Backend(
         name=adapter,
         adapter=folder / f"{adapter}.py",
@@ -35,6 +41,7 @@ def backend(adapter: str, folder: Path = ADAPTERS) -> Backend:
         packages=("numpy",),
         remedy=f"pip install {adapter}",
         profile=_profile,
+        formulations=dict.fromkeys(names, own),
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from gradaudit.functions import log_softmax, softmax
 from gradaudit.functions.interface import Dialect, Parameter, Setting
-from gradaudit.records.case import FunctionCall
+from gradaudit.records.function_call import FunctionCall
 from gradaudit.records.inputs import Inputs
 
 TEMPERATURE = Parameter(

@@ -12,7 +12,7 @@ import numpy as np
 from gradaudit.functions import cross_entropy
 from gradaudit.functions.interface import Dialect, Parameter, Setting
 from gradaudit.functions.mxnet.activations import one_axis
-from gradaudit.records.case import FunctionCall
+from gradaudit.records.function_call import FunctionCall
 from gradaudit.records.inputs import Inputs
 
 SAMPLE_AXIS = "sample_axis"

@@ -13,7 +13,7 @@ from gradaudit.functions import cross_entropy
 from gradaudit.functions.interface import Dialect, Function, Parameter, Setting
 from gradaudit.functions.rows import Rows
 from gradaudit.numerics.algebra import Algebra, N
-from gradaudit.records.case import FunctionCall
+from gradaudit.records.function_call import FunctionCall
 from gradaudit.records.inputs import Inputs
 
 NAME = "mxnet.SoftmaxOutput"

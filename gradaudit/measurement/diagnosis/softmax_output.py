@@ -16,8 +16,8 @@ import numpy as np
 from gradaudit.functions.mxnet.softmax_output import NAME, NORMALISER
 from gradaudit.measurement.audited import Audited
 from gradaudit.measurement.evaluation import measure
-from gradaudit.records.case import FunctionCall
 from gradaudit.records.evaluation import Evaluation
+from gradaudit.records.function_call import FunctionCall
 from gradaudit.records.inputs import Inputs
 from gradaudit.records.measurement import NamedFault
 from gradaudit.records.profile import Profile
