@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import textwrap
 from dataclasses import replace
+from xml.etree import ElementTree
 
 import pytest
 
@@ -12,7 +13,7 @@ from gradaudit import __version__, pipeline, resumption
 from gradaudit.errors import FlagError, ReportError, RequestError
 from gradaudit.records.location import Location
 from gradaudit.records.report import NotRun
-from gradaudit.reports import summary
+from gradaudit.reports import junit, summary
 from gradaudit.reports.json_document import document
 from gradaudit.reports.merging import merged
 from gradaudit.reports.read_document import report_of
@@ -86,6 +87,18 @@ def test_nothing_is_run_after_the_first_case_that_fails(folder):
     assert (report.exit_status, report.interrupted) == (1, False)
     assert "3 cases not run (--fail-fast): activation, drawn, last" in summary.summary(report)[1]
     assert saved(report).not_run == report.not_run
+
+
+def test_a_case_that_was_not_run_is_a_skipped_test(folder):
+    suites = ElementTree.fromstring(junit.render(saved(audited(fail_fast=True))))  # noqa: S314 - it is our own
+    skipped = [
+        (suite.get("name"), test.find("skipped").get("message"))
+        for suite in suites
+        for test in suite.findall("testcase")
+        if test.find("skipped") is not None
+    ]
+    assert skipped == [(name, "the audit ended before it (--fail-fast)") for name in NAMES[2:]]
+    assert suites.get("skipped") == "3"
 
 
 def test_what_fails_is_what_fail_on_says(folder):

@@ -10,11 +10,12 @@ from gradaudit.records.evaluation import EvaluationFailure, EvaluationKey
 from gradaudit.records.finding import Finding
 from gradaudit.records.location import Location
 from gradaudit.records.measurement import Measurement
-from gradaudit.records.report import CaseReport, Report
+from gradaudit.records.report import CaseReport, NotRun, Report
 from gradaudit.reports.evaluations import ordered
 from gradaudit.reports.findings import about, expectation, place
 from gradaudit.reports.issues import EXECUTION, Issue, issues, shortened
 from gradaudit.reports.places import file_path, in_file
+from gradaudit.reports.summary import ENDING_TEXTS
 from gradaudit.reports.terminal import terminal_safe
 from gradaudit.reports.verdicts import is_sound
 
@@ -46,35 +47,43 @@ def render(report: Report) -> str:
 
     A test fails by the findings that fail the audit; one that could not be audited is an error; what a backend does
     not offer or a subject refuses is skipped. Findings that concern no single evaluation are tests of their own, and
-    so is every expectation. Names are unique, for GitLab drops the second of two. The texts of all findings of a
-    test stand in its one failure, because readers show the first one alone. Times are those of the evaluations.
+    so is every expectation; a case that was not run is a skipped test. Names are unique, for GitLab drops the second
+    of two. The texts of all findings of a test stand in its one failure, because readers show the first one alone.
+    Times are those of the evaluations.
     """
     by_case: dict[int, list[Issue]] = {}
     for issue in issues(report):
         by_case.setdefault(id(issue.case), []).append(issue)
     names: Names = {}
-    suites = [_suite(case, by_case.get(id(case), []), names) for case in report.cases]
+    suites = [
+        _suite(case.case.name, case.case.source, _tests(case, by_case.get(id(case), [])), names)
+        for case in report.cases
+    ]
+    suites += [_suite(case.name, case.source, [_not_run(case)], names) for case in report.not_run]
     root = ElementTree.Element("testsuites", {"name": "gradaudit", **_totals(suites)})
     root.extend(suites)
     ElementTree.indent(root)
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{ElementTree.tostring(root, encoding="unicode")}\n'
 
 
-def _suite(report: CaseReport, found: Iterable[Issue], names: Names) -> ElementTree.Element:
-    case = report.case
-    classname = shortened(case.name, LONGEST_NAME) or "-"
-    tests = [_xml(test, classname, names) for test in _tests(report, list(found))]
-    suite = ElementTree.Element("testsuite", {"name": classname, **_file(case.source)})
+def _suite(name: str, source: Location, under_way: Iterable[_Test], names: Names) -> ElementTree.Element:
+    classname = shortened(name, LONGEST_NAME) or "-"
+    tests = [_xml(test, classname, names) for test in under_way]
+    suite = ElementTree.Element("testsuite", {"name": classname, **_file(source)})
     suite.extend(tests)
     counted = {
         kind: sum(test.find(tag) is not None for test in tests)
         for kind, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped"))
     }
     seconds = sum(float(test.get("time", "0")) for test in tests)
-    for name, value in {"tests": len(tests), **counted}.items():
-        suite.set(name, str(value))
+    for kind, value in {"tests": len(tests), **counted}.items():
+        suite.set(kind, str(value))
     suite.set("time", f"{seconds:.6f}")
     return suite
+
+
+def _not_run(case: NotRun) -> _Test:
+    return _Test("not run", case.source, skipped=f"the audit ended before it ({ENDING_TEXTS[case.reason]})")
 
 
 def _totals(suites: Iterable[ElementTree.Element]) -> dict[str, str]:
