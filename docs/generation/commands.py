@@ -37,6 +37,7 @@ def _commands(command: Any, name: str, parent: Any = None) -> Iterator[str]:
         yield f"```text\n{context.get_usage().removeprefix('Usage: ')}\n```"
         yield from (prose(part) for part in (command.help or "").split("\n\n"))
         yield from _parameters(command, context)
+        yield from (prose(part) for part in (command.epilog or "").split("\n\n"))
     for each, below in sorted(getattr(command, "commands", {}).items()):
         if not below.hidden:
             yield from _commands(below, each, context)

@@ -101,8 +101,14 @@ def printed(command: str, folder: Path) -> str:
     """What a command prints when it is piped, run in `folder`, whose modules can be imported."""
     program, *arguments = shlex.split(command)
     assert program in PROGRAMS, f"{command!r}: what cannot be run in a test is no console block"
+    arguments = [name for each in arguments for name in _expanded(each, folder)]
     done = run([*PROGRAMS[program], *arguments], folder)
     return _ELAPSED.sub(" in 2.00s", done.stdout + done.stderr)
+
+
+def _expanded(argument: str, folder: Path) -> list[str]:
+    """What a shell makes of an argument with `*`."""
+    return sorted(str(path.relative_to(folder)) for path in folder.glob(argument)) if "*" in argument else [argument]
 
 
 def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:

@@ -32,7 +32,7 @@ def of(language: str, *, captioned: bool = False) -> list[pytest.param]:
     return [pytest.param(block, id=f"{name}:{block.first}") for name, block in chosen]
 
 
-LONG = ("five_minutes.md", "tutorial.md")
+LONG = ("five_minutes.md", "regression.md", "tutorial.md")
 """Pages whose commands take more than a few seconds."""
 
 
@@ -119,6 +119,7 @@ def test_every_block_is_of_a_kind_that_is_tested():
         "ci.md",
         "extending.md",
         "five_minutes.md",
+        "regression.md",
         "tutorial.md",
     }
 
