@@ -6,7 +6,6 @@ from gradaudit.backends import registry
 from gradaudit.records.case import Case, FileArray
 from gradaudit.records.evaluation import EvaluationKey
 from gradaudit.records.function_call import FunctionCall
-from gradaudit.records.function_call import FunctionCall
 from gradaudit.records.inputs import Inputs
 from gradaudit.records.measurement import Element
 from gradaudit.replay import script
