@@ -54,7 +54,6 @@ from types import MappingProxyType
 from gradaudit.backends.interface import STANDALONE, Backend, OwnFormulation
 from gradaudit.records.profile import Profile
 
-
 STORED_LOG = ("log_softmax", "mxnet.log_softmax", "mxnet.SoftmaxCrossEntropyLoss")
 """Functions whose backward takes p from the stored log-probability."""
 
@@ -73,7 +72,7 @@ MXNET_FAULTS = OwnFormulation(
 
 def profile(function: str, formulation: str, dtype: str, *, classes_last: bool = True) -> Profile:  # noqa: ARG001
     """What this module's docstring says; the same for every layout."""
-    stored_log = formulation == "log_softmax" or function in STORED_LOG and formulation in ("fused", AS_MXNET)
+    stored_log = formulation == "log_softmax" or (function in STORED_LOG and formulation in ("fused", AS_MXNET))
     probabilities = "exp_log" if stored_log else "quotient"
     if dtype == "float16":
         return Profile("float32", "float32", "float16", "float32", 4.0, 4.0, "any", probabilities)

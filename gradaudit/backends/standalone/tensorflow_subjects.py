@@ -2,8 +2,8 @@
 
 Functions, `tf.function`s, `tf.custom_gradient`, classes that are constructed and called (tf.Module). Keras's losses
 are called as Keras calls them, `loss(targets, logits)`: instances of keras.losses.Loss, and Keras's own functions.
-Run by path in any Python from 3.8 with NumPy and TensorFlow; imports nothing of gradaudit. The request is described in
-`gradaudit.backends.interface`.
+Run by path in any Python from 3.8 with NumPy and TensorFlow; imports nothing of gradaudit. The request is described
+in `gradaudit.backends.interface`.
 """
 
 from __future__ import annotations
