@@ -21,7 +21,7 @@ def test_version(cli):
 
 def test_help_lists_every_command_with_a_whole_sentence(cli):
     out = cli("--help").out
-    for name in ("check", "explain", "rules", "backends", "validate", "schema"):
+    for name in ("check", "explain", "rules", "backends", "baseline", "compare", "validate", "schema"):
         (line,) = [line for line in out.splitlines() if line.startswith(f"  {name} ")]
         assert line.endswith("."), line
         assert not line.endswith("..."), line
