@@ -2,6 +2,9 @@
 
 import io
 import json
+import re
+import shlex
+from pathlib import Path
 
 import pytest
 
@@ -304,3 +307,16 @@ def test_what_cannot_be_compared_is_2(cli, saved, arguments, message):
 def test_the_file_reads_back_by_the_library(cli, saved):
     cli("baseline", "update", "--from", "old.json")
     assert len(baseline_file.read((saved / FILE).read_text()).evaluations) == 4
+
+
+def test_the_commands_of_the_readme_are_there(cli, audits, saved):
+    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^## Regression\n.*?^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    (saved / "a.gradaudit.yaml").write_text(SPEC)
+    audits.answer = FIRST
+    statuses = []
+    for line in block.splitlines():
+        name, *arguments = shlex.split(line, comments=True)
+        assert name == "gradaudit"
+        statuses.append(cli(*arguments).status)
+    assert statuses == [0, 0, 1, 1]
