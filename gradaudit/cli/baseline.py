@@ -40,7 +40,7 @@ File = Annotated[str, typer.Option("--file", metavar="FILE", help="The baseline.
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress and no notes.")]
 
 app = typer.Typer(
-    help="Keep what an audit found in a file, and hold later audits against it: a ratchet.",
+    help="Hold audits against what an earlier one found.",
     epilog=RULE,
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -108,7 +108,9 @@ def check(
     output_format: Annotated[Literal["full", "json"], typer.Option(help="Format on standard output.")] = "full",
     quiet: Quiet = False,
 ) -> int:
-    """Tell what is new, resolved, worse, better, missing or added since the baseline; writes nothing.
+    """Tell what changed since the baseline.
+
+    Findings that are new or resolved, evaluations that are worse, better, missing or added; nothing is written.
 
     Exits 1 where a finding is new or more severe (and would fail `check`), or an evaluation is worse, missing from
     the audit, or not in the baseline yet. What the baseline holds already, and what is better or resolved, is no

@@ -20,7 +20,7 @@ def compare(
     ],
     output_format: Annotated[Literal["full", "json"], typer.Option(help="Format on standard output.")] = "full",
 ) -> int:
-    """Tell what changed from one saved report to a later one, and what may explain it.
+    """Tell what changed between saved reports.
 
     Findings that are new or resolved, evaluations that are worse, better, missing or added, with the growth of their
     errors in units of the tolerance and in absolute terms; versions, process state and declared arithmetic that are
