@@ -43,9 +43,9 @@ def replay(  # noqa: PLR0917 - Typer passes every option by name
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No comparison with what was saved.")] = False,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Details of failures, tracebacks.")] = False,
 ) -> int:
-    """Run a failing evaluation again that was saved, and audit it by the same rules.
+    """Run a saved evaluation again, or write it as a script.
 
-    Says whether the finding occurs again and which versions differ. The exit status is that of `check`. A folder
+    It is audited by the same rules. Says whether the finding occurs again and which versions differ. The exit status is that of `check`. A folder
     names files and code that is run: replay only what you trust.
     """
     from gradaudit.cli import report_formats
