@@ -45,8 +45,8 @@ def replay(  # noqa: PLR0917 - Typer passes every option by name
 ) -> int:
     """Run a saved evaluation again, or write it as a script.
 
-    It is audited by the same rules. Says whether the finding occurs again and which versions differ. The exit status is that of `check`. A folder
-    names files and code that is run: replay only what you trust.
+    It is audited by the same rules. Says whether the finding occurs again and which versions differ. The exit status
+    is that of `check`. A folder names files and code that is run: replay only what you trust.
     """
     from gradaudit.cli import report_formats
     from gradaudit.replay import again, reading
