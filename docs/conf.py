@@ -22,6 +22,8 @@ nitpicky = True
 
 html_theme = "furo"
 html_title = f"gradaudit {__version__}"
+html_static_path = ["_static"]
+html_css_files = ["gradaudit.css"]
 html_copy_source = False
 html_show_sphinx = False
 pygments_style = "tango"

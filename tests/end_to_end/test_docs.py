@@ -32,7 +32,7 @@ def of(language: str, *, captioned: bool = False) -> list[pytest.param]:
     return [pytest.param(block, id=f"{name}:{block.first}") for name, block in chosen]
 
 
-LONG = ("five_minutes.md", "regression.md", "tutorial.md")
+LONG = ("ci.md", "five_minutes.md", "regression.md", "tutorial.md")
 """Pages whose commands take more than a few seconds."""
 
 
