@@ -169,3 +169,9 @@ def test_cases_of_one_name_are_told_apart():
     cases = [audits.case_report(audits.measured(gradient=each), name="spec") for each in (0.25, 0.5, 0.75)]
     named = baseline.of_report(audits.of_cases(*cases)).evaluations
     assert [name.case for name in named] == ["spec", "spec (2)", "spec (3)"]
+
+
+def test_levels_under_another_tolerance_are_not_kept():
+    first = baseline.of_report(audits.report(audits.measured(gradient=0.249, row=1)))
+    (held,) = baseline.of_report(audits.report(audits.measured(gradient=0.26, row=0)), first).evaluations.values()
+    assert held.levels["gradient"] == 0.375
