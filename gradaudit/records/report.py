@@ -68,8 +68,8 @@ class NotRun:
 class Shard:
     """Part `index`, from 1, of the `of` into which an audit of `cases` cases was split.
 
-    `positions` are those of the report's cases in the whole, from 0. `plan` is a digest of the names and places of all
-    cases of the whole.
+    `positions` are those of the report's cases in the whole, from 0. `plan` is a digest of the names and places of
+    all cases of the whole.
     """
 
     index: int

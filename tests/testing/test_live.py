@@ -86,7 +86,11 @@ def test_what_is_said_of_the_subject_reaches_it():
         ("losses:mine", {}, "loss='losses:mine': a callable was expected, not its name; import it"),
         (3, {}, "loss=3: int is not callable; give loss(logits, targets), a Module"),
         (None, {}, "loss=None: NoneType is not callable"),
-        (losses.of_torch, {"backend": "onnxruntime"}, "backend='onnxruntime': a live loss runs in torch or jax or tensorflow or numpy"),
+        (
+            losses.of_torch,
+            {"backend": "onnxruntime"},
+            "backend='onnxruntime': a live loss runs in torch or jax or tensorflow or numpy",
+        ),
         (losses.of_torch, {"derivatives": 3}, "derivatives=3: expected 1, or 2 for a loss written in torch"),
         (losses.of_numpy, {"derivatives": 2}, "derivatives=2: expected 1, or 2 for a loss written in torch"),
         (losses.of_torch, {"input": "logit"}, "input='logit' is not known; did you mean 'logits'?"),
