@@ -159,9 +159,7 @@ def test_a_large_inline_array_is_described_and_not_listed(friendly_report):
     assert document(changed)["cases"][0]["logits"] == {"kind": "inline", "shape": [5000, 2], "values": None}
 
 
-def test_the_worst_elements_of_probes_that_no_finding_names_are_few(
-    friendly_report, monkeypatch
-):
+def test_the_worst_elements_of_probes_that_no_finding_names_are_few(friendly_report, monkeypatch):
     monkeypatch.setattr(json_document, "WORST_OF_PROBES", 2)
     case = subject_report.subject_case()
     listed = {
