@@ -31,9 +31,15 @@ from gradaudit.reference import admissible
 from gradaudit.reference.ladder import ToleranceRow
 from gradaudit.reference.truth import Truth
 
+KNOW_PADDING = ("numpy", "torch")
+"""Where -100 marks padding unless something else is said: PyTorch's convention. Losses of TensorFlow, JAX and ONNX
+files know none, and what they make of such a label that nobody asked for is a matter of policy."""
+
 
 def audited(inputs: Inputs, truth: Truth | None, subject: Subject, result: Evaluation, upstream: str) -> Audited:
     """One evaluation against the exact results of its inputs, under the admissible formulations."""
+    if inputs.unasked and subject.backend not in KNOW_PADDING:
+        inputs = replace(inputs, special=True)
     if truth is None or not _fits(truth, inputs, result):
         return Audited(inputs, truth, result, None)
     profile = claimed.profile_of(subject, inputs.dtype)

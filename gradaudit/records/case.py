@@ -108,8 +108,9 @@ class Case:
     the normalised (non-negative, ascending) class axes. `backends`, `formulations`, `dtypes` and `scale` span
     the matrix of evaluations, each in those of the `executions` that its backend offers; `backends_named` tells
     those that the user named from the default ones. `subjects` are the user's own functions. `probes` names the
-    inputs that are added for them, and `derivatives: 2` audits the second order too. `pythons` are the interpreters
-    that were chosen for backends, by name; a backend may also hold its own ("torch@/path/to/python").
+    inputs that are added for them, and `derivatives: 2` audits the second order too. `padded`: the spec speaks of
+    ignored rows, by `ignore_index` or by its targets. `pythons` are the interpreters that were chosen for backends,
+    by name; a backend may also hold its own ("torch@/path/to/python").
     """
 
     name: str
@@ -127,6 +128,7 @@ class Case:
     executions: tuple[str, ...] = (EAGER,)
     device: str = "cpu"
     pythons: tuple[tuple[str, str], ...] = ()
+    padded: bool = False
     expect: tuple[Expectation, ...] = ()
     ignore: tuple[str, ...] = ()
     source: Location = COMMAND_LINE

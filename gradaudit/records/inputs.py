@@ -23,8 +23,9 @@ class Inputs:
     "probabilities" or "log_probabilities" that a subject is fed and audited at. `layout` is how the logits lie in the
     subject's memory ("contiguous", "transposed" or "strided") and `upstream_layout` how the upstream gradient does
     ("contiguous", "expanded" or "strided"). `special` marks a probe of special values, where a difference is a
-    matter of policy, and `expects_error` one that the subject should refuse. A backend's own formulation computes on
-    `device`; a subject says so itself.
+    matter of policy, and `expects_error` one that the subject should refuse. `unasked` marks a probe with ignored
+    rows of a case that says nothing of any. A backend's own formulation computes on `device`; a subject says so
+    itself.
     """
 
     function: FunctionCall
@@ -42,4 +43,5 @@ class Inputs:
     upstream_layout: str = "contiguous"
     special: bool = False
     expects_error: bool = False
+    unasked: bool = False
     device: str = "cpu"

@@ -36,7 +36,7 @@ from gradaudit.specs.nodes import Node, Problem, find, plain, problem_at
 from gradaudit.specs.parameters import check_operator, check_parameters, function_call
 from gradaudit.specs.probes.choice import with_probes
 from gradaudit.specs.subjects import build_subjects
-from gradaudit.specs.targets import build_targets
+from gradaudit.specs.targets import build_targets, has_ignored_rows
 from gradaudit.specs.wording import number, shape_text, shown
 
 DEFAULT_BACKENDS = ("numpy", "torch", "onnxruntime")
@@ -87,6 +87,7 @@ def build(model: CaseKeys, tree: Node, default_name: str, context: Context) -> t
         backends_named=model.backends is not None,
         formulations=formulations(draft),
         executions=tuple(model.execution),
+        padded="ignore_index" in getattr(model.function, "model_fields_set", ()),
         device=model.device,
         pythons=pythons,
         ignore=tuple(model.ignore),
@@ -100,7 +101,7 @@ def build(model: CaseKeys, tree: Node, default_name: str, context: Context) -> t
     check_operator(draft, kind_of(case.targets))
     check_case(draft, case)
     if not draft.problems:
-        case = with_probes(draft, case)
+        case = dataclasses.replace(with_probes(draft, case), padded=case.padded or has_ignored_rows(case))
     case = dataclasses.replace(case, expect=expectations(draft, case))
     return (None if draft.problems else case), draft.problems
 

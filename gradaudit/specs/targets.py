@@ -6,7 +6,7 @@ from math import prod
 
 import numpy as np
 
-from gradaudit.records.case import ArraySource, FileArray, InlineArray, RandomArray
+from gradaudit.records.case import ArraySource, Case, FileArray, InlineArray, RandomArray
 from gradaudit.specs import inline, shapes
 from gradaudit.specs.draft import Draft
 from gradaudit.specs.models import DrawnTargets, FileValues, RandomTargets
@@ -56,6 +56,14 @@ def wrong_shape(shape: tuple[int, ...], whole: bool, draft: Draft) -> str:
         f"{shape_text(draft.axis)}; expected class indices of shape {shape_text(draft.row_shape)} or probabilities "
         f"of shape {shape_text(draft.shape)}"
     )
+
+
+def has_ignored_rows(case: Case) -> bool:
+    """Whether rows of the case's own targets are to be ignored, as far as that is known without reading a file."""
+    label, source = ignored_label(case.function), case.targets
+    if isinstance(source, RandomArray):
+        return source.ignored > 0
+    return isinstance(source, InlineArray) and label is not None and bool(np.any(source.values == label))
 
 
 def bad_labels(labels: np.ndarray, classes: int, ignore_index: object, left_out: frozenset[int]) -> np.ndarray:

@@ -39,6 +39,7 @@ class Sketch:
     upstream_layout: str = "contiguous"
     special: bool = False
     expects_error: bool = False
+    unasked: bool = False
 
     @property
     def rows(self) -> int:
@@ -64,6 +65,7 @@ class Sketch:
         assert self.labels is not None
         assert self.setting.ignore_index is not None
         self.labels[list(rows)] = self.setting.ignore_index
+        self.unasked = not self.setting.case.padded
 
     def contenders(self) -> tuple[np.ndarray, np.ndarray]:
         """Two classes of each row that take part: the label (or any class), and another one; each [rows]."""
@@ -105,6 +107,7 @@ class Sketch:
             upstream_layout=self.upstream_layout,
             special=self.special,
             expects_error=self.expects_error,
+            unasked=self.unasked,
         )
 
 
