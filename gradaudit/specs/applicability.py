@@ -69,7 +69,12 @@ def _check_backends(draft: Draft, case: Case) -> None:
     if definition.formulations:
         given = [name for name, value in case.function.parameters.items() if not definition.native({name: value})]
         what += f" with {one_of(given)}" if given else ""
-    draft.complain(f"backends: none has a {what} of its own; give subjects: [{{torch: losses.py:loss}}]", "backends")
+    advice = (
+        "leave backends out, and the subjects are audited alone"
+        if draft.model.subjects
+        else "give subjects: [{torch: losses.py:loss}]"
+    )
+    draft.complain(f"backends: none has a {what} of its own; {advice}", "backends")
 
 
 def _check_audited(draft: Draft, case: Case) -> None:

@@ -43,6 +43,10 @@ REFUSED = [
         "5:11: backends: none has a cross_entropy with softcap of its own; give subjects: [{torch: losses.py:loss}]",
     ),
     (
+        "function: poly\ntargets: [1]\nbackends: [torch]\n" + SUBJECT,
+        "5:11: backends: none has a poly of its own; leave backends out, and the subjects are audited alone",
+    ),
+    (
         "function: z_loss\ntargets: [1]\nsubjects: [{torch: losses.py:loss, input: probabilities}]\n",
         "5:43: subjects: input: z_loss is a function of logits, and has no meaning at given probabilities; use input: "
         "logits",

@@ -20,7 +20,10 @@ RULE = Rule(
     code="BUG471",
     name="detached-path",
     severity="error",
-    summary="The first derivative is right and a second one, or that of the targets, is 0 or has no graph.",
+    summary=(
+        "A term of the gradient is cut off from its graph; or the first derivative is right and a second one, or that "
+        "of the targets, is 0 or has no graph."
+    ),
     why="""
         Gradient penalties, meta-learning and Hessian-vector products differentiate the gradient again;
         distillation and learned labels differentiate with respect to the targets. A backward that was computed
