@@ -177,7 +177,7 @@ FLAGS = (
     Flag("--autocast", "autocast", "DTYPE", "Torch subjects run under it.", autocast),
     Flag("--scale", "scale", "NUMBERS", "Factors of the logits, one evaluation each.", numbers, repeatable=True),
     Flag("--dtype", "dtypes", "NAMES", "float16, bfloat16, float32, float64.", words, repeatable=True),
-    Flag("--backend", "backends", "NAMES", "numpy, torch, onnxruntime, tensorflow, jax, mxnet, ...", words, repeatable=True),
+    Flag("--backend", "backends", "NAMES", "numpy, torch, onnxruntime, tensorflow, jax, ...", words, repeatable=True),
     Flag("--python", "python", "BACKEND=PATH", "The interpreter that has a backend.", interpreters, repeatable=True),
     Flag("--formulation", "formulations", "NAMES", "fused, log_softmax, unfused, unshifted.", words, repeatable=True),
     Flag("--execution", "execution", "NAMES", "eager, graph, compiled.", words, repeatable=True),

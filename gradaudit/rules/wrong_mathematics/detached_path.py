@@ -21,8 +21,8 @@ RULE = Rule(
     name="detached-path",
     severity="error",
     summary=(
-        "A term of the gradient is cut off from its graph; or the first derivative is right and a second one, or that "
-        "of the targets, is 0 or has no graph."
+        "A term of the gradient is cut off from its graph; or the first derivative is right and a second one, or "
+        "that of the targets, is 0 or has no graph."
     ),
     why="""
         Gradient penalties, meta-learning and Hessian-vector products differentiate the gradient again;
