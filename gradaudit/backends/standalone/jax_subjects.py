@@ -40,6 +40,11 @@ user_code = _sibling("user_code")
 MissingError = _sibling("jax_adapter").MissingError
 OWN_VARIABLES = _sibling("jax_adapter").OWN_VARIABLES
 
+KEEP_PROGRAMS_FOR = 128
+"""Evaluations after which compiled programs are forgotten."""
+
+_asked = {"evaluations": 0}
+
 
 class UnsupportedError(Exception):
     """Not something that can be asked of this JAX, or of the subject."""
@@ -85,6 +90,7 @@ def _settings() -> dict[str, Any]:
 def evaluate(request: Request, arrays: dict[str, Any]) -> dict[str, Any]:
     """One call of the subject, forward and backward, on what the arrays hold."""
     function = None
+    _forget_programs()
     try:
         with precision(request["dtype"]):
             function, found = subject(request)
@@ -96,6 +102,15 @@ def evaluate(request: Request, arrays: dict[str, Any]) -> dict[str, Any]:
         raise
     response["notes"]["process"] = _sibling("process_state").changes()
     return response
+
+
+def _forget_programs() -> None:
+    """JAX keeps every program that it compiled, of each operation at each shape: 10 MB a probe."""
+    import jax
+
+    _asked["evaluations"] += 1
+    if _asked["evaluations"] % KEEP_PROGRAMS_FOR == 0:
+        jax.clear_caches()
 
 
 def _evaluated(request: Request, function: Any, found: Any, tensors: dict[str, Array]) -> dict[str, Any]:
