@@ -14,6 +14,7 @@ from gradaudit.backends import registry
 from gradaudit.functions.mxnet.softmax_output import NAME as SOFTMAX_OUTPUT
 from gradaudit.measurement.audited import Audited
 from gradaudit.measurement.diagnosis import diagnose, slips_of_softmax_output
+from gradaudit.measurement.diagnosis.budget import MOST as MODELS
 from gradaudit.measurement.evaluation import measure
 from gradaudit.records.case import Case
 from gradaudit.records.evaluation import Evaluation, EvaluationKey
@@ -53,9 +54,28 @@ def concluded(measured: MeasuredCase, unexplained: Mapping[tuple[str, str, str],
         if entries[0].inputs.function.name == SOFTMAX_OUTPUT:
             faults += slips_of_softmax_output(entries, profile)
             continue
+        if not _is_telling(entries):
+            continue
         rows = admissible.rows(entries[0].inputs.function, dtype, profile)
         faults += [each for each in diagnose(subject, dtype, entries, rows) if each.fault != UNDIAGNOSED]
     return replace(measured, faults=(*measured.faults, *faults))
+
+
+def _is_telling(entries: Sequence[Audited]) -> bool:
+    """Whether what is wrong can tell one cause from another: no probes were asked to tell them apart.
+
+    A search tries up to so many models; one of them may come within a tolerance of a single wrong number by chance,
+    unless that number is further off than so many tolerances.
+    """
+    wrong = [
+        each
+        for entry in entries
+        if entry.measurement is not None
+        for each in (entry.measurement.output, entry.measurement.gradient, entry.measurement.jacobian)
+        if each is not None and each.beyond
+    ]
+    elements = sum(each.beyond for each in wrong)
+    return elements > 1 or any(each.max_error_over_tolerance > MODELS for each in wrong)
 
 
 def _profile(case: Case, key: EvaluationKey) -> Profile:

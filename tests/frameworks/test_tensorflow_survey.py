@@ -62,7 +62,7 @@ def check(found: tuple[dict[str, float], list[str], list[str]]) -> None:
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
 def test_eager_operations_keep_what_is_declared(process: workers.BackendProcess, dtype: str) -> None:
-    check(survey(process, problems(dtype, every=2), formulations))
+    check(survey(process, problems(dtype, every=4), formulations))
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
