@@ -26,7 +26,7 @@ Run = Callable[..., Outcome]
 
 
 def environment() -> dict[str, str]:
-    """The environment of a user at home, not of a CI job, who has set nothing of gradaudit's and whose output is piped."""
+    """The environment of a user at home, outside CI, who has set nothing of gradaudit's and whose output is piped."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("GRADAUDIT_", "GITHUB_"))}
     for name in ("CI", "COLUMNS", "NO_COLOR", "FORCE_COLOR"):
         kept.pop(name, None)
