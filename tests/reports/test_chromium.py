@@ -1,7 +1,9 @@
 """The page in a browser: it asks for nothing, says nothing on the console, fits a telephone, reads in both themes."""
 
+import itertools
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -110,6 +112,81 @@ def test_it_asks_for_nothing_and_reads_well(visit, address, scheme, size):
     folder = os.environ.get("GRADAUDIT_SCREENSHOTS")
     if folder:
         page.screenshot(path=Path(folder) / f"{scheme}_{size['width']}.png", full_page=True)
+
+
+DRAWN = """
+() => [".bar", ".beyond", ".positive", ".negative", ".nonfinite", ".curve", ".mark", ".limit"].flatMap(name => {
+  const found = document.querySelector(`svg ${name}`);
+  if (!found) return [];
+  const style = getComputedStyle(found);
+  return [[name, style.fill === "none" || name === ".limit" ? style.stroke : style.fill]];
+})
+"""
+"""What pictures are drawn with: a class and its colour, before any opacity."""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_what_is_drawn_stands_out_from_the_page(visit, address, scheme):
+    page = visit(address, color_scheme=scheme)
+    open_all(page)
+    behind = luminance(page.evaluate("getComputedStyle(document.body).backgroundColor"))
+    drawn = dict(page.evaluate(DRAWN))
+    assert len(drawn) >= 5
+    for name, colour in drawn.items():
+        low, high = sorted((behind, luminance(colour)))
+        assert (high + 0.05) / (low + 0.05) >= 3, f"{name} {colour}"
+
+
+def luminance(colour):
+    """Relative luminance of `rgb(r, g, b)`, by WCAG 2."""
+    parts = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def test_captions_can_be_read_on_a_telephone(visit, address):
+    page = visit(address, viewport=PHONE)
+    open_all(page)
+    page.evaluate("document.querySelectorAll('.scroll').forEach(each => each.scrollLeft = 60)")
+    boxes = page.evaluate(
+        "[...document.querySelectorAll('caption > span')].map(each => each.getBoundingClientRect())"
+        ".filter(box => box.width).map(box => [box.left, box.right])"
+    )
+    assert len(boxes) > 10
+    assert all(left >= 0 and right <= PHONE["width"] for left, right in boxes)
+
+
+def test_tabs_go_down_the_page(visit, address):
+    page = visit(address)
+    reached = []
+    while len(reached) < 200:
+        page.keyboard.press("Tab")
+        top = page.evaluate("document.activeElement.getBoundingClientRect().top + window.scrollY")
+        if page.evaluate("document.activeElement === document.body"):
+            break
+        reached.append(top)
+        outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+        assert outline != "none", page.evaluate("document.activeElement.outerHTML.slice(0, 80)")
+    assert 20 < len(reached) < 200
+    # The skip link lies above the page; links of one row of a table stand at one height.
+    assert all(later >= earlier - 1 for earlier, later in itertools.pairwise(reached[1:]))
+
+
+def test_on_paper_everything_is_unfolded_and_the_page_is_white(visit, address):
+    page = visit(address, color_scheme="dark")
+    heat_map = page.locator("details:not([open]) svg").first
+    assert not heat_map.is_visible()
+    page.emulate_media(media="print", color_scheme="dark")
+    assert heat_map.is_visible()
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert not page.locator(".skip").is_visible()
+
+
+def test_nothing_moves(visit, address):
+    page = visit(address)
+    assert page.evaluate("document.getAnimations().length") == 0
+    elements = "[...document.querySelectorAll('*')]"
+    assert page.evaluate(f"{elements}.every(each => getComputedStyle(each).transitionDuration === '0s')")
 
 
 def test_a_keyboard_reaches_everything(visit, address):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence, Set
 
 from gradaudit.records.evaluation import EvaluationFailure
+from gradaudit.records.measurement import Measurement
 from gradaudit.records.report import CaseReport, Report
 from gradaudit.reports.case_words import call, scope
 from gradaudit.reports.evaluation_rows import NUMBERS, Told, evaluation_rows
@@ -16,7 +17,7 @@ from gradaudit.reports.html.markup import Html, tag
 from gradaudit.reports.html.tables import SIGNS, bulleted, named, table, told
 from gradaudit.reports.html.value_views import value_views
 from gradaudit.reports.issues import Issue, worst_first
-from gradaudit.reports.number_format import quantity
+from gradaudit.reports.number_format import number, quantity
 from gradaudit.reports.power import power_sentences
 from gradaudit.reports.probes import probe_summaries, sentence
 from gradaudit.reports.reproduce import commands
@@ -27,25 +28,27 @@ from gradaudit.reports.verdicts import verdicts
 TONES = {"error": "wrong", "warning": "doubtful", "info": "info"}
 MOST_ROWS = 300
 """So many evaluations of a case stand in its table; the JSON report has all of them."""
+MOST_SAID = 6
+"""So many statements about what is right stand beside what is wrong before they are folded."""
 
 
 def case_section(report: Report, case: CaseReport, found: Sequence[Issue], kept: Set[str], name: str) -> Html:
     """The section with the id `name`; of the issues of the case those are listed whose fingerprint is in `kept`."""
     shown = [issue for issue in worst_first(found) if issue.fingerprint in kept]
-    summaries = {rule.code: rule.summary for rule in report.rules}
     parts: list[Html] = [
         tag("h2", case.case.name or "(no name)", id=f"{name}-title"),
         tag("p", told(standing(found)), f". {place(case.case.source)}"),
         tag("p", tag("code", call(case.case.function)), f"; {scope(case.case)}"),
         *_said(case),
         *_evaluations(case),
-        *(_finding(report, issue, summaries, index) for index, issue in enumerate(shown)),
+        *_findings(report, shown),
         *_left_out(len(found) - len(shown)),
         *_folded("Scales: where errors leave their tolerance, where the softmax saturates", [*scale_curves(case)]),
         *_folded("Values: histograms, heat maps, small arrays", [*value_views(case)]),
         *_folded("Inputs: saturation, cancellation, conditioning", [*_facts(case)]),
         *_folded("Power: which kinds of fault these inputs could expose", [*_power(case)]),
         *_folded("Evaluations that returned nothing", [*_failures(case)]),
+        *_way_back(report),
     ]
     return tag("section", parts, class_="case", id=name, aria_labelledby=f"{name}-title")
 
@@ -60,35 +63,57 @@ def _left_out(amount: int) -> Iterator[Html]:
         yield tag("p", f"{amount:,} more findings stand in the JSON report.", class_="quiet")
 
 
+def _way_back(report: Report) -> Iterator[Html]:
+    if len(report.cases) > 1:
+        yield tag("p", tag("a", "All cases", href="#overview"))
+
+
 def _said(case: CaseReport) -> Iterator[Html]:
+    """What each evaluation amounts to: what is wrong first, and what is right folded where that is much."""
     said = [Told(verdict.text, "good" if verdict.sound else "wrong") for verdict in subject_verdicts(case)]
     said += [Told(verdict.text, "good" if verdict.sound else "wrong") for verdict in verdicts(case)]
     said += [Told(sentence(each), "good" if each.is_sound else "wrong") for each in probe_summaries(case)]
-    if said:
-        yield bulleted([told(each) for each in said])
+    wrong = [told(each) for each in said if each.tone == "wrong"]
+    good = [told(each) for each in said if each.tone == "good"]
+    if wrong and len(good) > MOST_SAID:
+        yield bulleted(wrong)
+        yield from _folded(f"{len(good)} statements about what is within tolerance", [bulleted(good)])
+    elif said:
+        yield bulleted([*wrong, *good])
 
 
 def _evaluations(case: CaseReport) -> Iterator[Html]:
     items = [item for item in ordered(case) if item.key.probe is None]
     if not items:
         return
+    scaled = len({item.key.scale for item in items}) > 1
     rows = [
         (
             row.name,
-            setting(item.key.dtype, item.key.scale),
+            item.key.dtype,
+            *([number(item.key.scale)] if scaled else []),
             *(told(each) for each in row.numbers),
             told(row.explained),
         )
         for item, row in zip(items[:MOST_ROWS], evaluation_rows(case, items[:MOST_ROWS]), strict=True)
     ]
     caption = "Evaluations of the case's own inputs; e/t is the largest error in units of its tolerance"
-    headers = ("evaluation", "dtype", *NUMBERS, "explained by")
-    yield table(caption, headers, rows, numbers=range(2, 2 + len(NUMBERS)))
+    derivative = "Jacobian" if any(isinstance(item, Measurement) and item.jacobian for item in items) else "gradient"
+    numbers = [header.replace("gradient", derivative) for header in NUMBERS]
+    headers = ("evaluation", "dtype", *(["scale"] if scaled else []), *numbers, "explained by")
+    yield table(caption, headers, rows, numbers=range(2, len(headers) - 1))
     if len(items) > MOST_ROWS:
         yield tag("p", f"{len(items) - MOST_ROWS:,} more evaluations stand in the JSON report.", class_="quiet")
 
 
-def _finding(report: Report, issue: Issue, summaries: dict[str, str], index: int) -> Html:
+def _findings(report: Report, shown: Sequence[Issue]) -> Iterator[Html]:
+    """The findings; what a rule flags is told once, and the first command stands open."""
+    summaries = {rule.code: rule.summary for rule in report.rules}
+    for index, issue in enumerate(shown):
+        yield _finding(report, issue, summaries.pop(issue.code, ""), index)
+
+
+def _finding(report: Report, issue: Issue, summary: str, index: int) -> Html:
     tone = TONES[issue.severity]
     mark = ", expected by the spec" if issue.expected else ""
     parts: list[Html] = [
@@ -100,8 +125,8 @@ def _finding(report: Report, issue: Issue, summaries: dict[str, str], index: int
     if issue.finding is not None and issue.finding.evidence:
         evidence = sorted(issue.finding.evidence.items())
         parts.append(named((name, quantity(value)) for name, value in evidence if value is not None))
-    if summaries.get(issue.code):
-        parts.append(tag("p", tag("strong", "What it flags: "), summaries[issue.code]))
+    if summary:
+        parts.append(tag("p", tag("strong", "What it flags: "), summary))
     if issue.advice:
         parts.append(tag("p", tag("strong", "Next: "), issue.advice))
     lines = "\n".join(commands(report, issue))

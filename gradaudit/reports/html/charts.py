@@ -17,6 +17,8 @@ FEW = 8
 """So many columns are few."""
 BAR, HEIGHT, BASE = 22, 90, 14
 """Pixels: the width of a bar, the height of the tallest, and the room for the numbers below."""
+EDGE_NAMES = ((0, "0"), (3, "1/16"), (5, "1/4"), (7, "1"), (9, "8"))
+"""Those of HISTOGRAM_EDGES, by index, that a histogram has room to name."""
 NAMED_CELLS = 400
 """Up to so many cells bear their value, for those who point at them."""
 
@@ -57,14 +59,16 @@ def histogram(counts: Sequence[int], label: str) -> Html:
         limit = limit or (index if beyond else 0)
         height = max(round(HEIGHT * amount / tallest), 1 if amount else 0)
         where = {"x": index * BAR + 2, "y": BASE + HEIGHT - height, "width": BAR - 4, "height": height}
-        shapes.append(_titled("beyond" if beyond else "bar", 1.0, where, f"{_bin(index)}: {amount:,}"))
         if amount:
+            shapes.append(_titled("beyond" if beyond else "bar", 1.0, where, f"{_bin(index)}: {amount:,}"))
             x, y = index * BAR + BAR // 2, BASE + HEIGHT - height - 3
             shapes.append(tag("text", _brief(amount), x=x, y=y, text_anchor="middle"))
     base, width = BASE + HEIGHT, len(counts) * BAR
     shapes.append(tag("line", class_="limit", x1=limit * BAR, x2=limit * BAR, y1=0, y2=base))
-    shapes.append(tag("text", "1", x=limit * BAR, y=base + BASE - 2, text_anchor="middle"))
-    shapes.append(tag("text", "0", x=0, y=base + BASE - 2))
+    for index, name in EDGE_NAMES:
+        shapes.append(
+            tag("text", name, x=index * BAR or 2, y=base + BASE - 3, text_anchor="middle" if index else None)
+        )
     told = "; ".join(f"{_bin(index)}: {amount:,}" for index, amount in enumerate(counts) if amount)
     return drawing(width, base + BASE, f"{label}: {told or 'no elements'}", shapes)
 
@@ -85,14 +89,15 @@ def _depth(value: float, largest: float) -> float:
 
 
 def _cell(kind: str, depth: float, where: dict[str, int], told: str, cells: int) -> Html:
-    if cells <= NAMED_CELLS:
-        return _titled(kind, depth, where, told)
-    return tag("rect", class_=kind, fill_opacity=f"{depth:.3f}", **where)
+    return _titled(kind, depth, where, told) if cells <= NAMED_CELLS else _filled(kind, depth, where)
 
 
 def _titled(kind: str, depth: float, where: dict[str, int], told: str) -> Html:
-    drawn = tag("rect", class_=kind, fill_opacity=f"{depth:.3f}", **where)
-    return tag("g", tag("title", told), drawn)
+    return tag("g", tag("title", told), _filled(kind, depth, where))
+
+
+def _filled(kind: str, depth: float, where: dict[str, int]) -> Html:
+    return tag("rect", class_=kind, fill_opacity=None if depth == 1 else f"{depth:.3g}", **where)
 
 
 def drawing(width: int, height: int, label: str, shapes: Sequence[Html]) -> Html:

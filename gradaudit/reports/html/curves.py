@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from gradaudit.records.evaluation import EvaluationKey
 from gradaudit.records.measurement import Measurement
@@ -17,12 +17,25 @@ from gradaudit.reports.html.tables import table
 from gradaudit.reports.number_format import number
 from gradaudit.reports.probes import largest_ratio
 
-STEP, HEIGHT, MARGIN = 48, 120, 20
-"""Pixels between two scales, of the whole range of values, and of the room around them."""
+STEP, HEIGHT, MARGIN, LEFT = 52, 120, 24, 40
+"""Pixels between two scales, of the whole range of values, of the room around them, and for the limit's name."""
 MOST = 24
 """So many evaluations of a case are drawn."""
 
 Points = Sequence[tuple[float, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A value drawn as a dashed line; where it is the `highest`, what is above is beyond it, else what is below."""
+
+    value: float
+    name: str
+    highest: bool
+
+    def passed(self, value: float) -> bool:
+        """Whether `value` is beyond the limit; NaN always is."""
+        return not (value <= self.value if self.highest else value > self.value)
 
 
 def scale_curves(report: CaseReport) -> Iterator[Html]:
@@ -39,17 +52,31 @@ def scale_curves(report: CaseReport) -> Iterator[Html]:
         ]
         caption = "Largest error over tolerance by the scale of the logits; beyond 1 it is no rounding"
         yield table(caption, headers, rows, numbers=range(1, len(headers)))
+    drawn = [(key, [(scale, found[scale]) for scale in scales if scale in found]) for key, found in errors.items()]
+    shared = _bounds([value for _, points in drawn for _, value in points], 1.0)
+    figures = [
+        _figure(points, about(key), "largest error over tolerance", Limit(1.0, "1", highest=True), shared)
+        for key, points in drawn[:MOST]
+    ]
+    if figures:
+        yield tag("h3", "Breakdown: largest error over tolerance by scale")
+        yield tag("div", figures, class_="charts")
+        if len(drawn) > MOST:
+            yield tag("p", f"{len(drawn) - MOST:,} more stand in the table above.", class_="quiet")
+    yield from _saturation(report)
+
+
+def _saturation(report: CaseReport) -> Iterator[Html]:
     figures = []
-    for key, found in [*errors.items()][:MOST]:
-        caption = f"{about(key)}: largest error over tolerance"
-        figures.append(_figure([(scale, found[scale]) for scale in scales if scale in found], caption, 1.0, "1"))
     for dtype in report.case.dtypes:
         facts = [each for each in report.facts if each.dtype == dtype and each.complement > 0]
         if len(facts) > 1:
-            caption = f"{dtype}: 1 - p of the most saturated row; from u/2 down p rounds to 1"
             points = [(each.scale, each.complement) for each in facts]
-            figures.append(_figure(points, caption, facts[0].unit_roundoff / 2, "u/2"))
+            limit = Limit(facts[0].unit_roundoff / 2, "u/2", highest=False)
+            bounds = _bounds([value for _, value in points], limit.value)
+            figures.append(_figure(points, dtype, "1 - p of the most saturated row", limit, bounds))
     if figures:
+        yield tag("h3", "Saturation: 1 - p of the most saturated row by scale; from u/2 down p rounds to 1")
         yield tag("div", figures, class_="charts")
 
 
@@ -62,31 +89,39 @@ def _errors(report: CaseReport) -> dict[EvaluationKey, dict[float, float]]:
     return found
 
 
-def _figure(points: Points, caption: str, limit: float, limit_name: str) -> Html:
-    told = "; ".join(f"scale {number(scale)}: {number(value, 3)}" for scale, value in points)
-    picture = curve(points, f"{caption}: {told}", limit, limit_name)
-    return tag("figure", picture, tag("figcaption", caption), tabindex=0)
+def _figure(points: Points, name: str, what: str, limit: Limit, bounds: tuple[float, float]) -> Html:
+    values = "; ".join(f"scale {number(scale)}: {number(value, 3)}" for scale, value in points)
+    picture = curve(points, f"{name}: {what}: {values}", limit, bounds)
+    return tag("figure", picture, tag("figcaption", name), tabindex=0)
 
 
-def curve(points: Points, label: str, limit: float, limit_name: str) -> Html:
-    """Values over scales, one step a scale, on a logarithmic axis; what is infinite or NaN stands above all."""
-    finite = [value for _, value in points if math.isfinite(value) and value > 0]
-    low, high = math.log10(min([*finite, limit])) - 0.3, math.log10(max([*finite, limit])) + 0.3
-    width, base = MARGIN * 2 + STEP * max(len(points) - 1, 1), MARGIN + HEIGHT
+def _bounds(values: Sequence[float], limit: float) -> tuple[float, float]:
+    """Decimal exponents between which all that is finite lies, the limit too."""
+    finite = [value for value in values if math.isfinite(value) and value > 0]
+    return math.log10(min([*finite, limit])) - 0.3, math.log10(max([*finite, limit])) + 0.3
+
+
+def curve(points: Points, label: str, limit: Limit, bounds: tuple[float, float]) -> Html:
+    """Values over scales, one step a scale, on a logarithmic axis between the decimal exponents `bounds`.
+
+    What is infinite or NaN stands above all, 0 at the bottom; every point bears its value.
+    """
+    low, high = bounds
+    width, base = LEFT + MARGIN + STEP * max(len(points) - 1, 1), MARGIN + HEIGHT
 
     def height(value: float) -> float:
         if not math.isfinite(value):
-            return MARGIN / 2
+            return MARGIN - 4
         exponent = math.log10(value) if value > 0 else low
         return round(base - HEIGHT * (max(exponent, low) - low) / (high - low), 1)
 
-    places = [(MARGIN + index * STEP, height(value)) for index, (_, value) in enumerate(points)]
-    shapes = [tag("line", class_="limit", x1=0, x2=width, y1=height(limit), y2=height(limit))]
-    shapes.append(tag("text", limit_name, x=width - 3, y=height(limit) - 3, text_anchor="end"))
+    places = [(LEFT + index * STEP, height(value)) for index, (_, value) in enumerate(points)]
+    shapes = [tag("line", class_="limit", x1=0, x2=width, y1=height(limit.value), y2=height(limit.value))]
+    shapes.append(tag("text", limit.name, x=3, y=height(limit.value) - 3))
     shapes.append(tag("polyline", class_="curve", points=" ".join(f"{x},{y}" for x, y in places)))
     for (x, y), (scale, value) in zip(places, points, strict=True):
-        beyond = limit_name == "1" and not value <= limit
-        dot = tag("circle", class_="beyond" if beyond else "bar", cx=x, cy=y, r=4)
+        dot = tag("circle", class_="beyond" if limit.passed(value) else "bar", cx=x, cy=y, r=4)
         shapes.append(tag("g", tag("title", f"scale {number(scale)}: {number(value, 3)}"), dot))
-        shapes.append(tag("text", number(scale, 3), x=x, y=base + MARGIN - 6, text_anchor="middle"))
+        shapes.append(tag("text", number(value, 2), x=x, y=y - 7, text_anchor="middle"))
+        shapes.append(tag("text", number(scale, 3), x=x, y=base + MARGIN - 5, text_anchor="middle"))
     return drawing(width, base + MARGIN, label, shapes)

@@ -11,19 +11,19 @@ from gradaudit.records.report import Report
 from gradaudit.reports.evaluation_rows import Told
 from gradaudit.reports.findings import place
 from gradaudit.reports.html.case_section import case_section
+from gradaudit.reports.html.guide import reading_guide
 from gradaudit.reports.html.markup import Html, tag
 from gradaudit.reports.html.style import CSS
-from gradaudit.reports.html.tables import SIGNS, named, table, told
+from gradaudit.reports.html.tables import named, table, told
 from gradaudit.reports.issues import Issue, issues, listed
 from gradaudit.reports.standing import standing
 from gradaudit.reports.summary import summary
 
-HEADLINES = {
-    0: ("good", "Nothing found beyond what is expected"),
-    1: ("wrong", "Findings"),
-    3: ("wrong", "Something could not be audited"),
-    130: ("wrong", "Interrupted: the page holds what was done until then"),
+CUT_SHORT = {
+    3: "Something could not be audited",
+    130: "Interrupted: the page holds what was done until then",
 }
+"""Headlines by exit status, where it says more than the findings."""
 
 
 def render(report: Report) -> str:
@@ -36,6 +36,7 @@ def render(report: Report) -> str:
     for issue in issues(report):
         by_case[id(issue.case)].append(issue)
     found = [by_case[id(case)] for case in report.cases]
+    standings = [standing(own) for own in found]
     kept = {issue.fingerprint for issue in listed(report)}
     sections = [
         case_section(report, case, own, kept, f"case-{index}")
@@ -44,17 +45,24 @@ def render(report: Report) -> str:
     body = tag(
         "body",
         tag("a", "Skip to the cases", href="#cases", class_="skip"),
-        tag("header", tag("h1", "gradaudit report"), _banner(report), _overview(report, found)),
+        tag(
+            "header",
+            tag("h1", "gradaudit report"),
+            tag("p", told(_headline(report, standings)), class_=f"banner {_headline(report, standings).tone}"),
+            tag("p", summary(report)[1]),
+            _overview(report, found, standings),
+            reading_guide(),
+        ),
         tag("main", sections, id="cases"),
         tag("footer", _environment(report)),
     )
-    return f"<!DOCTYPE html>\n{tag('html', _head(report), body, lang='en')}\n"
+    headline = _headline(report, standings).text
+    return f"<!DOCTYPE html>\n{tag('html', _head(headline), body, lang='en')}\n"
 
 
-def _head(report: Report) -> Html:
+def _head(headline: str) -> Html:
     digest = base64.b64encode(hashlib.sha256(CSS.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
-    _, headline = HEADLINES.get(report.exit_status, ("wrong", "Unknown"))
     return tag(
         "head",
         tag("meta", charset="utf-8"),
@@ -69,19 +77,31 @@ def _head(report: Report) -> Html:
     )
 
 
-def _banner(report: Report) -> Html:
-    tone, headline = HEADLINES.get(report.exit_status, ("wrong", "Unknown"))
-    return Html(tag("p", f"{SIGNS[tone]}{headline}", class_=f"banner {tone}") + tag("p", summary(report)[1]))
+def _headline(report: Report, standings: Sequence[Told]) -> Told:
+    """What the page says first: what was cut short, else how many cases fail, else whether there is more to see."""
+    if report.exit_status in CUT_SHORT:
+        return Told(CUT_SHORT[report.exit_status], "wrong")
+    failing = sum(each.tone == "wrong" for each in standings)
+    if failing or report.exit_status:
+        several = f" in {failing:,} of {len(standings):,} cases" if failing and len(standings) > 1 else ""
+        return Told(f"Findings{several}", "wrong")
+    if any(each.tone == "doubtful" for each in standings):
+        return Told("Nothing fails, but there are warnings", "doubtful")
+    return Told("Nothing found beyond what is expected", "good")
 
 
-def _overview(report: Report, found: Sequence[Sequence[Issue]]) -> Html:
+def _overview(report: Report, found: Sequence[Sequence[Issue]], standings: Sequence[Told]) -> Html:
+    """A row for each case, those that fail first."""
     rows = []
-    for index, (case, own) in enumerate(zip(report.cases, found, strict=True), start=1):
+    order = sorted(range(len(found)), key=lambda index: standings[index].tone != "wrong")
+    for index in order:
+        case, own = report.cases[index], found[index]
         counted = [str(sum(issue.severity == severity for issue in own)) for severity in ("error", "warning", "info")]
-        link = tag("a", case.case.name or "(no name)", href=f"#case-{index}")
-        rows.append((link, told(standing(own)), *counted, place(case.case.source)))
+        link = tag("a", case.case.name or "(no name)", href=f"#case-{index + 1}")
+        rows.append((link, told(standings[index]), *counted, place(case.case.source)))
     headers = ("case", "verdict", "errors", "warnings", "info", "where")
-    return tag("nav", table("Cases", headers, rows, numbers=(2, 3, 4)), aria_label="Cases")
+    moved = ", those that fail first" if order != sorted(order) else ""
+    return tag("nav", table(f"Cases{moved}", headers, rows, numbers=(2, 3, 4)), id="overview", aria_label="Cases")
 
 
 def _environment(report: Report) -> Html:
@@ -97,7 +117,7 @@ def _environment(report: Report) -> Html:
     headers = ("backend", "state", "versions", "Python", "threads", "flushes subnormals", "details")
     own = ", ".join(f"{name} {version}" for name, version in environment.versions)
     facts = (
-        ("command", shlex.join(report.command)),
+        ("command", tag("code", shlex.join(report.command))),
         ("gradaudit", report.version),
         ("Python", f"{environment.python}, {own}"),
         ("platform", environment.platform),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from gradaudit.reports.evaluation_rows import Told
-from gradaudit.reports.html.markup import Child, Html, tag
+from gradaudit.reports.html.markup import Child, Html, join, tag
 
 SIGNS = {"wrong": "✗ ", "doubtful": "! ", "good": "✓ ", "info": "i ", "absent": "", "": ""}
 """What is said by colour is said by a sign too."""
@@ -23,13 +23,15 @@ def table(caption: str, headers: Sequence[str], rows: Sequence[Sequence[Child]],
         )
         for row in rows
     ]
-    inner = tag("table", tag("caption", caption), tag("thead", tag("tr", head)), tag("tbody", body))
+    # The caption stays in sight, and folds, where the table is wider than the screen.
+    inner = tag("table", tag("caption", tag("span", caption)), tag("thead", tag("tr", head)), tag("tbody", body))
     return tag("div", inner, class_="scroll", role="region", tabindex=0, aria_label=caption)
 
 
 def told(said: Told) -> Html:
     """A text in the colour of its tone, and with its sign where the tone says something."""
-    return tag("span", f"{SIGNS[said.tone]}{said.text}", class_=said.tone or None)
+    text = f"{SIGNS[said.tone]}{said.text}"
+    return tag("span", text, class_=said.tone) if said.tone else join(text)
 
 
 def named(pairs: Iterable[tuple[str, Child]]) -> Html:

@@ -9,13 +9,15 @@ import numpy as np
 from gradaudit.records.case import Case
 from gradaudit.records.measurement import Measurement, Quantity
 from gradaudit.records.report import CaseReport
+from gradaudit.reports.evaluation_rows import Told
 from gradaudit.reports.evaluations import ordered
 from gradaudit.reports.findings import about
 from gradaudit.reports.html.charts import heat_map, histogram
+from gradaudit.reports.html.guide import picture_legend
 from gradaudit.reports.html.markup import Html, tag
-from gradaudit.reports.html.tables import table
+from gradaudit.reports.html.tables import table, told
 from gradaudit.reports.number_format import number
-from gradaudit.reports.small_arrays import by_rows, laid_out
+from gradaudit.reports.small_arrays import by_rows, exact_row_sum, laid_out, row_sum
 from gradaudit.reports.verdicts import is_sound
 
 MOST_CELLS = 1024
@@ -30,6 +32,8 @@ def value_views(report: CaseReport) -> Iterator[Html]:
     """For each evaluation of the case's own inputs its histograms, its heat maps, and its values if they are few."""
     measured = [item for item in ordered(report) if isinstance(item, Measurement) and item.key.probe is None]
     drawn = sorted(measured, key=is_sound)[:MOST_EVALUATIONS]
+    if drawn:
+        yield picture_legend()
     for measurement in drawn:
         parts = [*_histograms(measurement), *_maps(measurement, report.case)]
         listed = [*_values(measurement, report.case)]
@@ -65,7 +69,10 @@ def _maps(measurement: Measurement, case: Case) -> Iterator[Html]:
                 continue
             exact = dict(_grids(name, reference))[label]
             ratio = _ratio(cells, exact, dict(_grids(name, tolerance))[label])
-            caption = f"{label} as returned"
+            if not is_sound(measurement):
+                caption = f"{label}, exact"
+                yield _figure(heat_map(exact, caption, np.zeros(exact.shape, dtype=bool)), caption)
+            caption = f"{label}, as returned"
             yield _figure(heat_map(cells, caption, ~(ratio <= 1)), caption)
             caption = f"{label}: error over tolerance"
             yield _figure(heat_map(ratio, caption, ~(ratio <= 1), errors=True), caption)
@@ -91,19 +98,31 @@ def _ratio(got: np.ndarray, exact: np.ndarray, tolerance: np.ndarray) -> np.ndar
 
 
 def _values(measurement: Measurement, case: Case) -> Iterator[Html]:
+    """The exact entries, those returned and their error over tolerance, with the sums that derivatives have."""
     for name, quantity in _quantities(measurement):
-        laid = laid_out(quantity, case)
-        if laid is None:
+        laid, values = laid_out(quantity, case), quantity.values
+        if laid is None or values is None:
             continue
+        ratios = _ratio(laid.got, laid.reference, by_rows(values.tolerance, values, case))
         outputs, rows, classes = laid.got.shape
-        lines: list[Sequence[str]] = []
+        sums = name != "forward"
+        lines: list[Sequence[Html | str]] = []
         for row in range(rows):
             for output in range(outputs):
                 place = _place(row, rows, output, outputs)
-                lines.append(("exact" + place, *(number(value) for value in laid.reference[output, row])))
-                lines.append(("returned" + place, *(number(value) for value in laid.got[output, row])))
-        headers = ["", *(f"[{index}]" for index in range(classes))] if classes > 1 else ["", "value"]
+                exact, got = laid.reference[output, row], laid.got[output, row]
+                totals = [number(exact_row_sum(exact))] if sums else []
+                lines.append(("exact" + place, *map(number, exact), *totals))
+                totals = [number(row_sum(got), 3)] if sums else []
+                lines.append(("returned" + place, *map(number, got), *totals))
+                lines.append(("e/t" + place, *map(_told_ratio, ratios[output, row]), *([""] if sums else [])))
+        headers = ["entry", *(f"[{index}]" for index in range(classes))] if classes > 1 else ["entry", "value"]
+        headers += ["sum"] if sums else []
         yield table(f"{name}, {about(measurement.key)}", headers, lines, numbers=range(1, len(headers)))
+
+
+def _told_ratio(ratio: float) -> Html:
+    return told(Told(number(ratio, 3), "" if ratio <= 1 else "wrong"))
 
 
 def _place(row: int, rows: int, output: int, outputs: int) -> str:
