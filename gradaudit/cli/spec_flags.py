@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from gradaudit.errors import FlagError
 from gradaudit.specs.flag_table import FLAGS
 
 Given = dict[str, str | list[str] | None]
@@ -23,6 +24,7 @@ def with_spec_flags(command: Callable[..., int]) -> Callable[..., int]:
     @functools.wraps(command)
     def with_given(**values: Any) -> int:
         given: Given = {flag.parameter: values.pop(flag.parameter) for flag in FLAGS}
+        _check_interpreters(given)
         return command(given=given, **values)
 
     parameters = [
@@ -44,3 +46,25 @@ def with_spec_flags(command: Callable[..., int]) -> Callable[..., int]:
     with_given.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     with_given.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return with_given
+
+
+def _check_interpreters(given: Given) -> None:
+    """FlagError where a flag names an interpreter that is not there: a slip of the pen, and no backend that is
+    missing. What a spec names may be on another machine, and is."""
+    for flag, mark in (("backend", "@"), ("python", "=")):
+        for text in given.get(flag) or ():
+            for entry in text.split(","):
+                name, _, path = entry.partition(mark)
+                if path and not _there(path):
+                    raise FlagError(
+                        f"--{flag} {text!r}: there is no {path!r}; expected the path of a Python that has "
+                        f"{name.strip()}, or the folder of its environment"
+                    )
+
+
+def _there(path: str) -> bool:
+    """Whether a program or a folder of that name exists, or a program on the path."""
+    import os
+    import shutil
+
+    return os.path.exists(os.path.expanduser(path)) or shutil.which(path) is not None  # noqa: PTH110, PTH111

@@ -8,6 +8,9 @@ from collections.abc import Iterable
 LONGEST = 60
 """Characters of a value that a message shows."""
 
+MOST_MEANT = 4
+"""Choices that a suggestion names at most."""
+
 OTHER_NAMES = {
     "half": "float16",
     "fp16": "float16",
@@ -114,8 +117,14 @@ def nearest(word: str, choices: Iterable[str]) -> str | None:
 
 
 def did_you_mean(word: object, choices: Iterable[str]) -> str:
-    """ "; did you mean 'x'?" where a near choice exists, else the list of all choices."""
+    """ "; did you mean 'x'?" where a near choice exists, else the list of all choices.
+
+    A word that several choices begin with ("keras" of "keras-jax" and "keras-torch") means any of them.
+    """
     known = list(choices)
+    family = [choice for choice in known if isinstance(word, str) and choice.startswith(f"{word}-")]
+    if 1 < len(family) <= MOST_MEANT:
+        return f"; did you mean {one_of(map(repr, family))}?"
     match = nearest(word, known) if isinstance(word, str) else None
     if match is not None:
         return f"; did you mean {match!r}?"

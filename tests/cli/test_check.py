@@ -2,6 +2,7 @@
 
 import json
 import stat
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -272,3 +273,23 @@ def test_messages_of_specs_carry_their_place(cli, audits, tmp_path):
     assert outcome.status == 2
     assert outcome.err.startswith("error: a.yaml:2:1: ")
     assert "function" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--backend", "numpy,torch@/no/such"), "--backend 'numpy,torch@/no/such': there is no '/no/such'; expected"),
+        (("--python", "torch=no-such-python"), "--python 'torch=no-such-python': there is no 'no-such-python'; exp"),
+    ],
+)
+def test_an_interpreter_that_is_not_there_is_a_wrong_flag(cli, audits, flags, message):
+    outcome = cli("check", "--logits", "0.1, 2", "--function", "softmax", *flags)
+    assert (outcome.status, audits.asked) == (2, [])
+    assert outcome.err.startswith(f"error: {message}")
+
+
+def test_an_interpreter_that_is_there_is_asked(cli, audits, tmp_path):
+    (tmp_path / "environment").mkdir()
+    for path in (sys.executable, "environment", Path(sys.executable).name):
+        assert cli("check", "--logits", "0.1, 2", "--function", "softmax", "--python", f"torch={path}").status == 3
+    assert len(audits.asked) == 3

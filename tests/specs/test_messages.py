@@ -9,7 +9,8 @@ import pytest
 from gradaudit.errors import SpecError
 from gradaudit.specs import probes
 from gradaudit.specs.loading import load_text
-from gradaudit.specs.wording import one_of
+from gradaudit.specs.wording import did_you_mean
+from gradaudit.specs.wording import did_you_mean, one_of
 from tests.specs.conftest import CODES
 
 SOFTMAX = "version: 1\nfunction: softmax\nlogits: [[0.1, 2]]\n"
@@ -331,7 +332,17 @@ MESSAGES = [
         ["4:12: scale[1]: .nan is not a finite number", "4:18: scale[2]: 'big' is not a number"],
     ),
     (SOFTMAX + "scale: [1, 10, 1.0]\n", ["4:16: scale: 1 stands twice; name each once"]),
-    (SOFTMAX + "scale: []\n", ["4:8: scale: an empty list is too short; the least number of entries is 1"]),
+    (
+        SOFTMAX + "scale: []\n",
+        ["4:8: scale: an empty list names nothing; name at least one, or leave the key out: 1 then"],
+    ),
+    (
+        SOFTMAX + "backends: []\n",
+        [
+            "4:11: backends: an empty list names nothing; name at least one, or leave the key out: numpy, torch, "
+            "onnxruntime then, and none beside subjects"
+        ],
+    ),
     (SOFTMAX + "dtypes: fp32\n", ["4:9: dtypes: 'fp32' is not known; did you mean 'float32'?"]),
     (
         SOFTMAX + "dtypes: [float32, int8]\n",
@@ -440,3 +451,10 @@ def test_a_mistake_in_the_defaults_is_said_once_even_where_every_case_overrides_
     with pytest.raises(SpecError) as refused:
         load_text(text, "spec.yaml")
     assert str(refused.value) == "spec.yaml:2:51: scale: 'big' is not a number, or a list of them"
+
+
+def test_a_word_that_several_choices_begin_with_means_any_of_them() -> None:
+    backends = ("jax", "keras-jax", "keras-torch", "torch")
+    assert did_you_mean("keras", backends) == "; did you mean 'keras-jax' or 'keras-torch'?"
+    assert did_you_mean("keras-torch", backends) == "; did you mean 'keras-torch'?"
+    assert "; did you mean 'gap-" in did_you_mean("gap", [f"gap-{n}" for n in range(9)])
