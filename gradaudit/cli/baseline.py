@@ -15,7 +15,6 @@ from gradaudit.errors import AuditError, FlagError
 if TYPE_CHECKING:
     from gradaudit.records.report import Report
 
-DEFAULT_FILE = "gradaudit-baseline.txt"
 INTERRUPTED = 130
 
 RULE = (
@@ -36,7 +35,14 @@ Saved = Annotated[
         "--from", metavar="REPORT.json", help="Audit nothing: take this saved report (- is standard input)."
     ),
 ]
-File = Annotated[str, typer.Option("--file", metavar="FILE", help="The baseline.")]
+File = Annotated[
+    str | None,
+    typer.Option(
+        "--file",
+        metavar="FILE",
+        help="The baseline. [default: that of [tool.gradaudit], else gradaudit-baseline.txt]",
+    ),
+]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress and no notes.")]
 
 app = typer.Typer(
@@ -51,7 +57,7 @@ app = typer.Typer(
 def update(
     paths: Paths = None,
     saved: Saved = None,
-    file: File = DEFAULT_FILE,
+    file: File = None,
     force: Annotated[
         bool,
         typer.Option("--force", help="Also under CI=true, and where not everything could be audited."),
@@ -65,9 +71,11 @@ def update(
     under CI=true, where nobody reviews what is written, and 3 where not everything could be audited.
     """
     from gradaudit.cli import baseline_files, report_formats
+    from gradaudit.records.baseline import UNAUDITED
     from gradaudit.regression import baseline, baseline_file, told
-    from gradaudit.regression.differences import UNAUDITED, differences
+    from gradaudit.regression.differences import differences
 
+    file = file or baseline_files.default()
     if _in_ci() and not force:
         raise FlagError(
             f"CI={os.environ['CI']}: a baseline is written where people review it, not in CI; run `gradaudit "
@@ -104,7 +112,7 @@ def update(
 def check(
     paths: Paths = None,
     saved: Saved = None,
-    file: File = DEFAULT_FILE,
+    file: File = None,
     output_format: Annotated[Literal["full", "json"], typer.Option(help="Format on standard output.")] = "full",
     quiet: Quiet = False,
 ) -> int:
@@ -120,20 +128,14 @@ def check(
     from gradaudit.regression import told
     from gradaudit.regression.differences import differences
 
+    file = file or baseline_files.default()
     held = baseline_files.read(file)
     found = differences(held, _report(paths or [], saved, quiet=quiet))
     if output_format == "json":
         write(told.document(found, file))
     else:
-        write_lines(told.lines(found, update_command(file)))
+        write_lines(told.lines(found, file))
     return found.exit_status
-
-
-def update_command(file: str) -> str:
-    """The command that records the present state in `file`."""
-    from gradaudit.regression.told import UPDATE
-
-    return UPDATE if file == DEFAULT_FILE else f"{UPDATE} --file {file}"
 
 
 def _in_ci() -> bool:

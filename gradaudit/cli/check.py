@@ -98,9 +98,13 @@ def check(  # noqa: PLR0917 - Typer passes every option by name
         str | None,
         typer.Option(
             metavar="FILE",
+            envvar="GRADAUDIT_BASELINE",
             help="Exit 1 for what is new or worse than in this file alone; `gradaudit baseline --help` tells when.",
         ),
     ] = None,
+    no_baseline: Annotated[
+        bool, typer.Option("--no-baseline", help="Leave the baseline that [tool.gradaudit] names aside.")
+    ] = False,
     exit_zero: Annotated[bool, typer.Option("--exit-zero", help="Exit 0 in spite of findings.")] = False,
     timeout: Annotated[
         float | None,
@@ -156,7 +160,7 @@ def check(  # noqa: PLR0917 - Typer passes every option by name
     The flags after --dry-run stand for keys of a spec: with paths they replace those keys in every case, without
     paths they are the case.
     """
-    from gradaudit.cli import against_baseline, baseline_files, failures, project_file, report_formats
+    from gradaudit.cli import against_baseline, baseline_files, checkout, failures, project_file, report_formats
 
     project = project_file.read(Path.cwd())
     flags = {
@@ -179,7 +183,8 @@ def check(  # noqa: PLR0917 - Typer passes every option by name
     origins = {key: f"--{key}" if key in on_line else project.place(key) for key in chosen}
     shown = report_formats.known(str(chosen.get("output-format", FULL)), origins.get("output-format", ""))
     files = report_formats.requested(report or [])
-    held = None if baseline is None else baseline_files.read(baseline)
+    compared = baseline_files.chosen(baseline, no_baseline, project)
+    held = None if compared is None else baseline_files.read(*compared)
     saving = failures.requested(chosen, origins)
     settings = run_settings(
         {**chosen, "prove": prove, "shard": shard, "resume": resume}, origins, ("gradaudit", *sys.argv[1:])
@@ -201,8 +206,12 @@ def check(  # noqa: PLR0917 - Typer passes every option by name
             pool.subject_process(framework)
         cases = _cases(paths or [], given, project)
         result = _audited(cases, settings, pool, quiet, shown == FULL)
-        saved, unsaved = failures.save(result, cases, settings, pool, saving) if saving else ([], False)
-    result = replace(result, max_findings=settings.max_findings)
+        result, saved, unsaved = (
+            failures.save(result, cases, settings, pool, saving) if saving else (result, [], False)
+        )
+    result = replace(result, max_findings=settings.max_findings, files=checkout.files(result))
+    if compared is not None and held is not None:
+        result = against_baseline.held_against(result, held, compared[0])
     # Files first: whatever becomes of the page, they hold the result.
     incomplete = _written(result, files) or unsaved
     _show(result, shown, color, verbose, quiet)
@@ -214,8 +223,6 @@ def check(  # noqa: PLR0917 - Typer passes every option by name
     if result.interrupted and resume and not quiet:
         say(f"finished cases are kept in {resume}; the same command goes on from there")
     status = result.exit_status
-    if baseline is not None and held is not None:
-        status = against_baseline.tell(result, held, baseline, on_page=shown == FULL, quiet=quiet)
     if incomplete:
         return status if status == INTERRUPTED else NOT_AUDITED
     if exit_zero and status == FINDINGS:
@@ -282,6 +289,10 @@ def _show(report: Report, name: str, color: Color, verbose: bool, quiet: bool) -
         write(full.render(report, width=page_width(), color_system=colors, verbose=verbose))
         return
     write(report_formats.of_audit(name, report))
+    if report.exit_status or not quiet:
+        from gradaudit.cli import against_baseline
+
+        against_baseline.tell(report)
     if report.interrupted or not quiet:
         from gradaudit.reports.summary import summary
 

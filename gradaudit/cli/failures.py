@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,8 +41,9 @@ def requested(chosen: Mapping[str, Any], origins: Mapping[str, str]) -> Saving |
 
 def save(
     report: Report, cases: Sequence[Case], settings: Settings, pool: Pool, saving: Saving
-) -> tuple[list[str], bool]:
-    """Save what failed of these cases while the workers still live: what to say of it, and whether that failed.
+) -> tuple[Report, list[str], bool]:
+    """Save what failed of these cases while the workers still live: the report with where what is saved, what to say
+    of it, and whether that failed.
 
     Who interrupts an audit does not wait for more: then nothing is saved.
     """
@@ -61,8 +62,25 @@ def save(
     try:
         outcome = writing.save(asked, source, saving.folder, saving.limit)
     except AuditError as error:
-        return [f"error: {error}"], True
-    return _said(outcome, saving), False
+        return report, [f"error: {error}"], True
+    return _with_folders(report, outcome), _said(outcome, saving), False
+
+
+def _with_folders(report: Report, outcome: Outcome) -> Report:
+    """The report in which the findings of what was saved name its folder."""
+    folders = {
+        id(finding): str(folder)
+        for folder, findings in zip(outcome.written, outcome.findings, strict=True)
+        for finding in findings
+    }
+    cases = []
+    for case in report.cases:
+        found = tuple(
+            replace(finding, replay=folders[id(finding)]) if id(finding) in folders else finding
+            for finding in case.findings
+        )
+        cases.append(replace(case, findings=found))
+    return replace(report, cases=tuple(cases))
 
 
 def _asked_for(reported: Case, cases: Sequence[Case]) -> Case | None:

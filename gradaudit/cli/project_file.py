@@ -47,6 +47,7 @@ KEYS: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "seed": (_whole, "a whole number"),
     "save-failures": (_text, 'a folder, for example "failures"'),
     "save-limit": (_text, 'a size, for example "1GB"'),
+    "baseline": (_text, 'a file, for example "gradaudit-baseline.txt"'),
     "output-format": (_text, 'the name of a format, for example "concise"'),
 }
 """Every key of the table: what its value must be, as a test and in words."""
@@ -98,6 +99,14 @@ def default_specs(project: ProjectFile, folder: Path) -> tuple[str, ...]:
             '(gradaudit check --logits "0.1, 2" --function softmax)'
         )
     return tuple(found)
+
+
+def baseline(project: ProjectFile) -> str | None:
+    """The baseline that the project file names, as seen from here: its path there counts from that file's folder."""
+    named = project.values.get("baseline")
+    if named == "":
+        raise RequestError(f"{project.place('baseline')} = '': expected {KEYS['baseline'][1]}")
+    return None if named is None else _relative(Path(project.path).parent / str(named))
 
 
 def _named(project: ProjectFile) -> tuple[str, ...]:

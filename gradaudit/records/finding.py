@@ -13,7 +13,12 @@ SEVERITIES = ("info", "warning", "error")
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a rule says. None in `backend`, `dtype`, ... means that the statement holds for all of them."""
+    """What a rule says. None in `backend`, `dtype`, ... means that the statement holds for all of them.
+
+    `expected`: by the spec. `baseline` is what the baseline says of it, one of `records.baseline.FINDING_STATES`;
+    None where there is none, and of what is expected or could not be audited. `replay` is the folder where an
+    evaluation that shows it was saved; "" where none was.
+    """
 
     code: str
     name: str
@@ -28,6 +33,8 @@ class Finding:
     probe: str | None = None
     evidence: Mapping[str, float | int | str | bool | None] = field(default_factory=lambda: MappingProxyType({}))
     expected: bool = False
+    baseline: str | None = None
+    replay: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
+from gradaudit.records.baseline import AgainstBaseline
 from gradaudit.records.case import Case, Expectation
 from gradaudit.records.evaluation import BackendState, EvaluationFailure
 from gradaudit.records.finding import Finding, RuleSummary
@@ -69,7 +72,7 @@ class Shard:
     """Part `index`, from 1, of the `of` into which an audit of `cases` cases was split.
 
     `positions` are those of the report's cases in the whole, from 0. `plan` is a digest of the names and places of
-    all cases of the whole.
+    all cases of the whole, and `names` are the names.
     """
 
     index: int
@@ -77,6 +80,7 @@ class Shard:
     positions: tuple[int, ...]
     cases: int
     plan: str
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,6 +88,8 @@ class Report:
     """What an audit has to say. Findings from the severity `fail_on` on, which no spec expects, make it exit 1.
 
     `not_run` are the cases that it ended before, and `shard` says which part of a whole it is, if it is one.
+    `baseline` tells how it stands against one, to which the exit status then belongs. `files` maps the paths of
+    locations to where the files stand in their repository, where that is known and another path.
     `max_findings` is a wish of the reader, and no part of the JSON report: lists for people end after so many.
     """
 
@@ -98,3 +104,5 @@ class Report:
     max_findings: int | None = None
     not_run: tuple[NotRun, ...] = ()
     shard: Shard | None = None
+    baseline: AgainstBaseline | None = None
+    files: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))

@@ -10,14 +10,11 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from gradaudit.records.baseline import ADDED, BETTER, MISSING, WORSE
 from gradaudit.records.measurement import Measurement
 from gradaudit.records.report import Report
 from gradaudit.regression import levels, standing
 from gradaudit.regression.differences import (
-    ADDED,
-    BETTER,
-    MISSING,
-    WORSE,
     Change,
     changed_versions,
     exit_status,
@@ -29,6 +26,7 @@ from gradaudit.regression.differences import (
     was_due,
 )
 from gradaudit.regression.standing import OWN, PROBES, QUANTITIES, EvaluationName, Standing
+from gradaudit.reports.case_labels import cases_by_label
 from gradaudit.reports.number_format import count, number
 
 Evaluated = tuple[Measurement, Standing]
@@ -79,7 +77,7 @@ def _compared(
     former: dict[EvaluationName, Evaluated], present: dict[EvaluationName, Evaluated], now: Report
 ) -> tuple[list[Change], int]:
     """The changes of evaluations that both reports have, those of a subject's probes in one; how many have none."""
-    places = {label: case.case.source for label, case in standing.cases_by_label(now).items()}
+    places = {label: case.case.source for label, case in cases_by_label(now).items()}
     groups: dict[tuple[str, EvaluationName], list[tuple[float, EvaluationName, str]]] = {}
     totals: dict[EvaluationName, int] = {}
     same = 0
@@ -161,7 +159,7 @@ def _absolute(name: str, measured: Measurement, measured_now: Measurement) -> st
 def _come_and_gone(
     former: dict[EvaluationName, Evaluated], present: dict[EvaluationName, Evaluated], now: Report
 ) -> Iterator[Change]:
-    places = {label: case.case.source for label, case in standing.cases_by_label(now).items()}
+    places = {label: case.case.source for label, case in cases_by_label(now).items()}
     failed = standing.failed(now)
     gone = [name for name in former if name not in present and was_due(name.case, now)]
     for together, amount in _counted(name for name in gone if replace(name, inputs=OWN) not in failed):

@@ -15,27 +15,17 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from gradaudit.records.baseline import ADDED, BETTER, KINDS, MISSING, NEW, RESOLVED, UNAUDITED, WORSE
 from gradaudit.records.finding import SEVERITIES
 from gradaudit.records.location import Location
 from gradaudit.records.report import Report
 from gradaudit.regression import levels, standing
 from gradaudit.regression.baseline import Baseline, Held
 from gradaudit.regression.standing import OWN, PROBES, QUANTITIES, EvaluationName, FindingName, Standing
+from gradaudit.reports.case_labels import case_labels, cases_by_label
 from gradaudit.reports.findings import expectation
-from gradaudit.reports.issues import MISSING_CODE, issues, shortened
+from gradaudit.reports.issues import MISSING_CODE, counts_by_severity, shortened
 from gradaudit.reports.number_format import number
-
-NEW, WORSE, MISSING, ADDED, UNAUDITED, BETTER, RESOLVED = (
-    "new",
-    "worse",
-    "missing",
-    "added",
-    "unaudited",
-    "better",
-    "resolved",
-)
-KINDS = (UNAUDITED, NEW, WORSE, MISSING, ADDED, BETTER, RESOLVED)
-"""What may have become of a finding or an evaluation, the gravest first."""
 
 REGRESSED, NOT_AUDITED = 1, 3
 
@@ -131,7 +121,7 @@ def was_due(case: str, report: Report) -> bool:
     """Whether the audit would have told of a case by that name: it is one of its own, or the audit is a whole one."""
     if any(each.name == case for each in report.not_run):
         return False
-    return case in standing.case_labels(report) or (report.shard is None and not report.interrupted)
+    return case in case_labels(report) or (report.shard is None and not report.interrupted)
 
 
 def unaudited(report: Report) -> Iterator[Change]:
@@ -144,18 +134,17 @@ def unaudited(report: Report) -> Iterator[Change]:
 def of_findings(before: Mapping[FindingName, str], report: Report) -> Iterator[Change]:
     """What became of findings, and which are new; `before` holds their severities."""
     now = standing.findings(report)
-    failing = {id(issue.finding) for issue in issues(report) if issue.fails}
     for name, finding in now.items():
         was = before.get(name)
         said = f"{finding.code} {finding.severity} {finding.name}: {shortened(finding.message)}"
-        fails = id(finding) in failing
+        fails = counts_by_severity(finding, report.fail_on)
         if was is None:
             yield Change(NEW, name, said, fails, finding.location)
         elif SEVERITIES.index(finding.severity) > SEVERITIES.index(was):
             yield Change(WORSE, name, f"was {was}: {said}", fails, finding.location)
         elif finding.severity != was:
             yield Change(BETTER, name, f"was {was}: {said}", False, finding.location)
-    for label, case in standing.cases_by_label(report).items():
+    for label, case in cases_by_label(report).items():
         for wish in case.missing:
             name = FindingName(label, MISSING_CODE)
             yield Change(NEW, name, f"{expectation(wish)} expected, not found", True, wish.location)
@@ -166,7 +155,7 @@ def of_findings(before: Mapping[FindingName, str], report: Report) -> Iterator[C
 
 def _of_evaluations(baseline: Baseline, report: Report) -> Iterator[Change]:
     now = standing.evaluations(report)
-    places = {label: case.case.source for label, case in standing.cases_by_label(report).items()}
+    places = {label: case.case.source for label, case in cases_by_label(report).items()}
     for name, found in now.items():
         held = baseline.evaluations.get(name)
         if held is None:

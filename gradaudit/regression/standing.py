@@ -2,7 +2,7 @@
 
 A name holds no line number, no time, no measured value and no order of the report's: the same thing has the same name
 in the next report. Findings that the spec expects are left out, for the spec answers for them, and so is what could
-not be audited (RUN), which no earlier audit can excuse.
+not be audited (the errors of the family RUN), which no earlier audit can excuse.
 """
 
 from __future__ import annotations
@@ -14,16 +14,15 @@ from dataclasses import dataclass, replace
 from gradaudit.records.evaluation import EAGER, EvaluationFailure, names_backend
 from gradaudit.records.finding import Finding
 from gradaudit.records.measurement import Measurement, Quantity
-from gradaudit.records.report import CaseReport, Report
+from gradaudit.records.report import Report
 from gradaudit.records.subject import CUSTOM
 from gradaudit.regression.levels import Error
-from gradaudit.reports.findings import setting
+from gradaudit.reports.case_labels import case_labels
+from gradaudit.reports.findings import setting, shown_at_any_scale
+from gradaudit.reports.issues import is_unaudited
 
 OWN, PROBES = "own", "probes"
 """Which inputs an evaluation speaks of: the case's own, or all probes together."""
-
-EXECUTION = "RUN"
-"""Letters of the rules about what could not be audited."""
 
 QUANTITIES = ("loss", "gradient", "jacobian")
 
@@ -84,35 +83,17 @@ class Standing:
     rows: tuple[str, ...]
 
 
-def case_labels(report: Report) -> tuple[str, ...]:
-    """A name for each case of the report: its own, with (2), (3), ... where another file has a case of that name."""
-    labels: list[str] = []
-    for case in report.cases:
-        label, number = case.case.name, 1
-        while label in labels:
-            number += 1
-            label = f"{case.case.name} ({number})"
-        labels.append(label)
-    return tuple(labels)
-
-
-def cases_by_label(report: Report) -> dict[str, CaseReport]:
-    """The cases by their labels."""
-    return dict(zip(case_labels(report), report.cases, strict=True))
-
-
 def findings(report: Report) -> dict[FindingName, Finding]:
-    """The findings that no spec expects, without those of the family RUN.
+    """The findings that no spec expects, without the errors of the family RUN.
 
     A fault or a breach is a statement about a subject at all scales, of which the report names the one that shows it
     best: it is no part of such a finding's name.
     """
     found: dict[FindingName, Finding] = {}
     for label, case in zip(case_labels(report), report.cases, strict=True):
-        about_subjects = {(fault.fault, fault.key.subject) for fault in case.faults}
-        about_subjects |= {(breach.fault, breach.key.subject) for breach in case.breaches}
+        about_subjects = shown_at_any_scale(case)
         for finding in case.findings:
-            if finding.expected or finding.code.startswith(EXECUTION):
+            if finding.expected or is_unaudited(finding):
                 continue
             name = finding_name(label, finding)
             if (finding.name, finding.subject) in about_subjects:
@@ -167,7 +148,7 @@ def unaudited(report: Report) -> Iterator[tuple[str, Finding]]:
     """What could not be audited, by the label of its case."""
     for label, case in zip(case_labels(report), report.cases, strict=True):
         for finding in case.findings:
-            if finding.code.startswith(EXECUTION) and finding.severity == "error" and not finding.expected:
+            if is_unaudited(finding) and not finding.expected:
                 yield label, finding
 
 

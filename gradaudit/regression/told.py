@@ -4,54 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable
 
 from gradaudit import __version__
-from gradaudit.regression.differences import (
-    ADDED,
-    BETTER,
-    KINDS,
-    MISSING,
-    NEW,
-    RESOLVED,
-    UNAUDITED,
-    WORSE,
-    Change,
-    Differences,
-)
-from gradaudit.regression.standing import EvaluationName, FindingName
-from gradaudit.reports.findings import place
+from gradaudit.records.baseline import ADDED, EVALUATION, FINDING, KINDS, NEW
+from gradaudit.regression import marking
+from gradaudit.regression.differences import Change, Differences
+from gradaudit.regression.standing import EvaluationName
+from gradaudit.reports import against
 from gradaudit.reports.number_format import count
 
 SCHEMA_VERSION = 1
 
-TITLES = {kind: kind for kind in KINDS} | {UNAUDITED: "could not be audited"}
 
-UPDATE = "gradaudit baseline update"
-
-MEANINGS = {
-    0: "nothing is worse than the baseline",
-    1: "the audit falls short of the baseline",
-    2: "the request is wrong",
-    3: "something that was asked for could not be audited",
-    130: "interrupted",
-}
-
-
-def lines(found: Differences, update: str = UPDATE) -> tuple[str, ...]:
-    """What changed, kind by kind, the gravest first; then what to do and what the exit status says.
-
-    `update` is the command that records the present state. Names of others are in the lines as they are.
-    """
-    told: list[str] = []
-    for kind in KINDS:
-        changes = found.of_kind(kind)
-        if changes:
-            told += [f"{TITLES[kind]}: {len(changes):,}", *(f"  {said(change)}" for change in changes), ""]
-    if found.versions:
-        told += [*version_lines(found.versions), ""]
-    advice = _advice(found, update)
-    return (*told, *advice, summary(found))
+def lines(found: Differences, path: str = against.DEFAULT_FILE) -> tuple[str, ...]:
+    """What changed of the baseline in the file `path`, kind by kind, the gravest first; then what to do and what the
+    exit status says. Names of others are in the lines as they are."""
+    held = marking.against(found, path, found.exit_status)
+    meaning = against.MEANINGS.get(found.exit_status, "unknown")
+    return (*against.lines(held), f"{against.counted(held)}; exit status {found.exit_status}: {meaning}")
 
 
 def recorded(found: Differences, *, first: bool) -> tuple[str, ...]:
@@ -61,30 +31,13 @@ def recorded(found: Differences, *, first: bool) -> tuple[str, ...]:
         return (f"recorded: {count(added, 'evaluation')} and {count(new, 'finding')}",)
     told = []
     for kind in KINDS:
-        told += [f"{TITLES[kind]}: {said(change)}" for change in found.of_kind(kind)]
-    return (*told, *(version_lines(found.versions) if found.versions else ()))
+        told += [f"{against.TITLES[kind]}: {said(change)}" for change in found.of_kind(kind)]
+    return (*told, *([against.version_line(found.versions)] if found.versions else ()))
 
 
 def said(change: Change) -> str:
     """One change in one line."""
-    where = "" if change.location is None else f"{place(change.location)}: "
-    # The message of a finding begins with what it is about.
-    spoken = isinstance(change.name, FindingName) and change.kind != RESOLVED
-    return f"{where}{change.name.case if spoken else change.name}: {change.text}"
-
-
-def version_lines(changed: Iterable[tuple[str, str, str]]) -> list[str]:
-    """What computes in another version than before."""
-    listed = [f"{name} {before or 'absent'} -> {now or 'absent'}" for name, before, now in changed]
-    return [f"other versions: {', '.join(listed)}"]
-
-
-def summary(found: Differences) -> str:
-    """The closing line."""
-    parts = [f"{len(found.of_kind(kind)):,} {TITLES[kind]}" for kind in KINDS if found.of_kind(kind)]
-    parts.append(f"{count(found.same, 'evaluation')} as before")
-    meaning = MEANINGS.get(found.exit_status, "unknown")
-    return f"{', '.join(parts)}; exit status {found.exit_status}: {meaning}"
+    return against.said(marking.told(change))
 
 
 def document(found: Differences, baseline: str) -> str:
@@ -105,7 +58,7 @@ def document(found: Differences, baseline: str) -> str:
 def change_fields(change: Change) -> dict[str, object]:
     """A change as an object."""
     location = None if change.location is None else dataclasses.asdict(change.location)
-    what = "evaluation" if isinstance(change.name, EvaluationName) else "finding"
+    what = EVALUATION if isinstance(change.name, EvaluationName) else FINDING
     return {
         "kind": change.kind,
         "what": what,
@@ -119,14 +72,3 @@ def change_fields(change: Change) -> dict[str, object]:
 def dumped(document: object) -> str:
     """JSON, the same bytes for the same document."""
     return json.dumps(document, indent=2, sort_keys=True, allow_nan=False) + "\n"
-
-
-def _advice(found: Differences, update: str) -> list[str]:
-    told = []
-    if found.of_kind(BETTER) or found.of_kind(RESOLVED):
-        told.append(f"`{update}` records what is better or resolved, so that it stays so")
-    if found.of_kind(WORSE) or found.of_kind(NEW):
-        told.append(f"where what is new or worse is meant, `{update}` records it, for a review to accept")
-    if found.of_kind(MISSING) or found.of_kind(ADDED):
-        told.append(f"audit what the baseline was made of; where the specs have changed, `{update}` follows them")
-    return [*told, ""] if told else []

@@ -7,12 +7,13 @@ import math
 from collections.abc import Iterable, Sequence
 
 from gradaudit import __version__
+from gradaudit.records.baseline import KINDS
 from gradaudit.regression import levels
 from gradaudit.regression.comparison import Comparison, Explanation
-from gradaudit.regression.differences import KINDS
 from gradaudit.regression.levels import Error
-from gradaudit.regression.told import SCHEMA_VERSION, TITLES, change_fields, dumped, said
+from gradaudit.regression.told import SCHEMA_VERSION, change_fields, dumped, said
 from gradaudit.regression.trend import DIRECTIONS, Trend
+from gradaudit.reports.against import TITLES
 from gradaudit.reports.number_format import count, number
 
 MEANINGS = {

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gradaudit.records.baseline import ADDED, BETTER, MISSING, WORSE
 from gradaudit.records.report import Report
 from gradaudit.regression import levels, standing
-from gradaudit.regression.differences import ADDED, BETTER, MISSING, WORSE, row_change
+from gradaudit.regression.differences import row_change
 from gradaudit.regression.levels import Error
 from gradaudit.regression.standing import QUANTITIES, EvaluationName, Standing
 

@@ -14,6 +14,7 @@ import numpy as np
 from gradaudit.errors import AuditError
 from gradaudit.records.case import Case, FileArray, Upstream
 from gradaudit.records.evaluation import EvaluationKey
+from gradaudit.records.finding import Finding
 from gradaudit.records.inputs import Inputs
 from gradaudit.records.report import CaseReport, Environment
 from gradaudit.records.subject import Subject
@@ -44,12 +45,13 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`written` are the folders of the evaluations that were saved, in the report's order. `skipped` more would have
-    passed the limit."""
+    """`written` are the folders of the evaluations that were saved, in the report's order, and `findings` what was
+    found in each. `skipped` more would have passed the limit."""
 
     written: tuple[Path, ...]
     bytes: int
     skipped: int
+    findings: tuple[tuple[Finding, ...], ...] = ()
 
 
 def save(asked: Sequence[Asked], source: Source, folder: Path, limit: int) -> Outcome:
@@ -58,6 +60,7 @@ def save(asked: Sequence[Asked], source: Source, folder: Path, limit: int) -> Ou
     Raises AuditError where the folder cannot be written.
     """
     written: list[Path] = []
+    findings: list[tuple[Finding, ...]] = []
     total = skipped = 0
     for saved in _saved(asked, source, folder):
         if saved.subject is not None and saved.subject.live is not None:
@@ -70,7 +73,8 @@ def save(asked: Sequence[Asked], source: Source, folder: Path, limit: int) -> Ou
         _write(saved, text)
         total += needed + len(text)
         written.append(saved.folder)
-    return Outcome(tuple(written), total, skipped)
+        findings.append(saved.findings)
+    return Outcome(tuple(written), total, skipped, tuple(findings))
 
 
 def arrays_of(inputs: Inputs) -> dict[str, np.ndarray]:

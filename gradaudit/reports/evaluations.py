@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from gradaudit.records.baseline import BETTER, KNOWN
 from gradaudit.records.evaluation import EvaluationFailure
-from gradaudit.records.finding import SEVERITIES
+from gradaudit.records.finding import SEVERITIES, Finding
 from gradaudit.records.measurement import Measurement, SelfConsistency
 from gradaudit.records.report import CaseReport, Report
 
@@ -44,7 +45,8 @@ def status(item: Measurement | EvaluationFailure) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many of each there are. Findings by severity, all of them and those that the specs expect."""
+    """How many of each there are. Findings by severity: all of them, those that the specs expect, and those that the
+    baseline holds, as severe as they are or more so."""
 
     cases: int
     evaluations: int
@@ -53,6 +55,7 @@ class Counts:
     refused: int
     findings: dict[str, int]
     expected: dict[str, int]
+    known: dict[str, int]
     missing_expectations: int
 
 
@@ -67,10 +70,16 @@ def counts(report: Report) -> Counts:
         failures=statuses.count("failed"),
         skipped=statuses.count("skipped"),
         refused=sum(isinstance(item, EvaluationFailure) and item.kind == "refused" for item in items),
-        findings={level: sum(f.severity == level for f in findings) for level in reversed(SEVERITIES)},
-        expected={level: sum(f.severity == level and f.expected for f in findings) for level in reversed(SEVERITIES)},
+        findings=_by_severity(findings),
+        expected=_by_severity(finding for finding in findings if finding.expected),
+        known=_by_severity(finding for finding in findings if finding.baseline in (KNOWN, BETTER)),
         missing_expectations=sum(len(case.missing) for case in report.cases),
     )
+
+
+def _by_severity(findings: Iterable[Finding]) -> dict[str, int]:
+    levels = [finding.severity for finding in findings]
+    return {level: levels.count(level) for level in reversed(SEVERITIES)}
 
 
 def _rank(values: Sequence[object], value: object) -> int:

@@ -6,6 +6,7 @@ from gradaudit.records.case import Expectation
 from gradaudit.records.evaluation import EvaluationKey, names_backend
 from gradaudit.records.finding import Finding
 from gradaudit.records.location import Location
+from gradaudit.records.report import CaseReport
 from gradaudit.records.subject import CUSTOM
 from gradaudit.reports.number_format import number, quantity
 
@@ -24,6 +25,12 @@ def about(named: Finding | Expectation | EvaluationKey) -> str:
 def unsaid(finding: Finding) -> str:
     """What of `about` the message of the finding leaves out; "" where it says it all."""
     return " ".join(part for part in _parts(finding) if part not in finding.message)
+
+
+def shown_at_any_scale(case: CaseReport) -> set[tuple[str, str]]:
+    """Name and subject of findings about a subject at all scales, of which they name the one that shows it best."""
+    found = {(fault.fault, fault.key.subject) for fault in case.faults}
+    return {*found, *((breach.fault, breach.key.subject) for breach in case.breaches)}
 
 
 def evidence(finding: Finding) -> str:

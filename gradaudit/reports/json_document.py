@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from gradaudit.records.baseline import KINDS, SAME, AgainstBaseline
 from gradaudit.records.case import Case, InlineArray, Upstream
 from gradaudit.records.evaluation import EvaluationFailure, EvaluationKey
 from gradaudit.records.finding import Finding
@@ -16,6 +17,8 @@ from gradaudit.records.function_call import FunctionCall
 from gradaudit.records.measurement import HISTOGRAM_EDGES, Measurement, Quantity
 from gradaudit.records.report import SCHEMA_VERSION, CaseReport, Environment, Report
 from gradaudit.records.subject import Subject
+from gradaudit.reports.against import EvaluationStates, evaluation_state, evaluation_states
+from gradaudit.reports.case_labels import case_labels
 from gradaudit.reports.evaluations import counts, ordered, status
 from gradaudit.reports.verdicts import verdicts
 
@@ -39,6 +42,10 @@ def document(report: Report) -> Document:
     Non-finite floats are the strings "NaN", "Infinity" and "-Infinity". Fields may be added within one
     `schema_version`; none is renamed or removed.
     """
+    states = evaluation_states(report.baseline)
+    cases = [_case(case) for case in report.cases]
+    for label, case, written in zip(case_labels(report), report.cases, cases, strict=True):
+        _told_of(written, case, report, states, label)
     return {
         "schema_version": SCHEMA_VERSION,
         "tool": {"name": "gradaudit", "version": report.version},
@@ -51,7 +58,9 @@ def document(report: Report) -> Document:
         "shard": None if report.shard is None else _fields(report.shard),
         "counts": _plain(dataclasses.asdict(counts(report))),
         "histogram_edges": _plain(HISTOGRAM_EDGES),
-        "cases": [_case(case) for case in report.cases],
+        "baseline": None if report.baseline is None else _baseline(report.baseline),
+        "files": dict(report.files),
+        "cases": cases,
         "rules": {
             rule.code: {
                 "name": rule.name,
@@ -67,6 +76,20 @@ def document(report: Report) -> Document:
 def case_document(report: CaseReport) -> Document:
     """One case of the report, which `gradaudit.reports.read_document.case_of` reads."""
     return _case(report)
+
+
+def _baseline(held: AgainstBaseline) -> Document:
+    counted = {**{kind: len(held.of_kind(kind)) for kind in KINDS}, SAME: held.same}
+    versions = [{"name": name, "before": before, "now": now} for name, before, now in held.versions]
+    return {**_fields(held), "counts": counted, "versions": versions}
+
+
+def _told_of(written: Document, case: CaseReport, report: Report, states: EvaluationStates, label: str) -> None:
+    """Add what the baseline says of each evaluation of a case to what is `written` of it."""
+    evaluations: list[Document] = written["evaluations"]  # type: ignore[assignment]
+    for item, told in zip(ordered(case), evaluations, strict=True):
+        measured = isinstance(item, Measurement)
+        told["baseline"] = evaluation_state(report, states, label, item.key) if measured else None
 
 
 def _environment(environment: Environment) -> Document:
@@ -221,6 +244,7 @@ def _unmeasured(case: Case) -> Document:
         "diagnoses": [],
         "captured": "",
         "special_probe": False,
+        "baseline": None,
         "failure": None,
     }
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence, Set
 
+from gradaudit.records.baseline import BETTER, KINDS, RESOLVED
 from gradaudit.records.report import CaseReport, Report
+from gradaudit.reports.against import TITLES, said, update_command, version_line
 from gradaudit.reports.case_words import call, scope
 from gradaudit.reports.evaluation_rows import NUMBERS, Told, evaluation_rows
 from gradaudit.reports.evaluations import ordered
@@ -25,6 +27,7 @@ MOST_ROWS, MOST_ISSUES = 60, 40
 """So many evaluations and findings of a case are shown; the JSON report has all of them."""
 
 MARKS = {"wrong": "❌ ", "doubtful": "⚠️ ", "good": "✅ ", "absent": "", "": ""}
+CHANGES = {**dict.fromkeys(KINDS, MARKS["wrong"]), BETTER: MARKS["good"], RESOLVED: MARKS["good"]}
 LEVELS = {"error": "❌", "warning": "⚠️", "info": "ℹ️"}
 
 _SPECIAL = re.compile(r"([\\`*_\[\]|~$#@{}!^])")
@@ -39,11 +42,11 @@ def render(report: Report) -> str:
     """
     by_case: dict[int, list[Issue]] = {id(case): [] for case in report.cases}
     for issue in issues(report):
-        by_case[id(issue.case)].append(issue)
+        by_case.setdefault(id(issue.case), []).append(issue)
     kept = {issue.fingerprint for issue in listed(report)}
     standings = [standing(by_case[id(case)]) for case in report.cases]
     mark = MARKS["wrong" if report.exit_status else "good"]
-    head = [f"# {mark}gradaudit", text(summary(report)[1]), *_overview(report, standings)]
+    head = [f"# {mark}gradaudit", text(summary(report)[1]), *_against(report), *_overview(report, standings)]
     blocks, size, left = ["\n\n".join(head)], len("\n\n".join(head).encode()), 0
     for case, told in zip(report.cases, standings, strict=True):
         block = "\n\n".join(_case(report, case, by_case[id(case)], kept, told))
@@ -61,6 +64,24 @@ def text(given: str) -> str:
     """`given` as text that Markdown shows as it is: one line, harmless, at most 1,000 characters."""
     escaped = _SPECIAL.sub(r"\\\1", shortened(given).replace("&", "&amp;"))
     return _ADDRESS.sub(r"\\", escaped.replace("<", "&lt;").replace(">", "&gt;"))
+
+
+def _against(report: Report) -> Iterator[str]:
+    """What is not as the baseline has it: of each kind at most MOST_ISSUES, the gravest kinds first."""
+    held = report.baseline
+    if held is None or not (held.changes or held.versions):
+        return
+    yield f"## Against {text(held.path)}"
+    lines = []
+    for kind in KINDS:
+        changes = held.of_kind(kind)
+        lines += [f"- {CHANGES[kind]}**{TITLES[kind]}**: {text(said(change))}" for change in changes[:MOST_ISSUES]]
+        if len(changes) > MOST_ISSUES:
+            lines.append(f"- {len(changes) - MOST_ISSUES:,} more {TITLES[kind]}; the JSON report has all of them.")
+    if held.versions:
+        lines.append(f"- {text(version_line(held.versions))}")
+    yield "\n".join(lines)
+    yield f"Update: {_code(update_command(held.path))}"
 
 
 def _overview(report: Report, standings: Sequence[Told]) -> Iterator[str]:
@@ -96,6 +117,8 @@ def _case(report: Report, case: CaseReport, found: Sequence[Issue], kept: Set[st
     said += [(each.is_sound, sentence(each)) for each in probe_summaries(case)]
     if said:
         yield "\n".join(f"- {MARKS['good' if sound else 'wrong']}{text(words)}" for sound, words in said)
+    # What falls short of the baseline is listed above, with what else has changed.
+    found = [issue for issue in found if issue.change is None]
     shown = [issue for issue in worst_first(found) if issue.fingerprint in kept][:MOST_ISSUES]
     if found:
         yield "### Findings"
@@ -106,9 +129,9 @@ def _case(report: Report, case: CaseReport, found: Sequence[Issue], kept: Set[st
 
 
 def _issue(report: Report, issue: Issue) -> Iterator[str]:
-    mark = " (expected)" if issue.expected else ""
+    mark = f" ({issue.mark})" if issue.mark else ""
     title = f"{issue.severity} {text(issue.code)} {text(issue.name)}{mark}"
-    yield f"- {LEVELS[issue.severity]} **{title}**: {text(issue.text)}  "
+    yield f"- {LEVELS['info' if issue.known else issue.severity]} **{title}**: {text(issue.text)}  "
     yield f"  at {text(place(issue.location))}"
     if issue.advice:
         yield f"  - next: {text(issue.advice)}"

@@ -5,11 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 from gradaudit.records.evaluation import EvaluationFailure, EvaluationKey
 from gradaudit.records.measurement import Measurement, Quantity
 from gradaudit.records.report import CaseReport, Report
+from gradaudit.reports.against import evaluation_state, evaluation_states
+from gradaudit.reports.case_labels import cases_by_label
 from gradaudit.reports.evaluations import ordered, status
 from gradaudit.reports.terminal import terminal_safe
 from gradaudit.reports.verdicts import is_sound, named_faults
@@ -22,7 +25,7 @@ COLUMNS = (
     *KEY,
     *("status", "sound", "explained_by", "precision", "faults", "seconds"),
     *("quantity", "quantity_dtype", *ERRORS, *COUNTS, "row_sum", "row_sum_expected", "row_sum_tolerance"),
-    *("failure_kind", "failure_message"),
+    *("failure_kind", "failure_message", "baseline"),
 )
 """The names of the columns, which stand in the first row. Columns may be added at the end, and none is renamed."""
 
@@ -41,13 +44,14 @@ def render(report: Report) -> str:
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(COLUMNS)
-    for case in report.cases:
-        for row in _rows(case):
+    states = evaluation_states(report.baseline)
+    for label, case in cases_by_label(report).items():
+        for row in _rows(case, partial(evaluation_state, report, states, label)):
             table.writerow([_cell(row.get(column)) for column in COLUMNS])
     return text.getvalue()
 
 
-def _rows(report: CaseReport) -> Iterator[dict[str, Cell]]:
+def _rows(report: CaseReport, baseline: Callable[[EvaluationKey], str | None]) -> Iterator[dict[str, Cell]]:
     case = report.case
     shared: dict[str, Cell] = {
         "case": case.name,
@@ -60,7 +64,7 @@ def _rows(report: CaseReport) -> Iterator[dict[str, Cell]]:
         if isinstance(item, EvaluationFailure):
             yield {**named, "failure_kind": item.kind, "failure_message": item.message}
             continue
-        measured = {**named, **_of_measurement(item, report)}
+        measured = {**named, **_of_measurement(item, report), "baseline": baseline(item.key)}
         quantities = (("loss", item.output), ("gradient", item.gradient), ("jacobian", item.jacobian))
         for name, quantity in quantities:
             if quantity is not None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from urllib.parse import quote
 
 from gradaudit.records.location import Location
+from gradaudit.records.report import Report
 
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 
@@ -13,6 +15,12 @@ _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 def in_file(location: Location) -> bool:
     """Whether it is a place in a file; the command line and standard input stand in angle brackets and are none."""
     return bool(location.path) and not location.path.startswith("<")
+
+
+def in_repository(report: Report, location: Location) -> Location:
+    """The place with its path from the root of the repository, where the report knows of it, else as it is."""
+    path = report.files.get(location.path)
+    return location if path is None else replace(location, path=path)
 
 
 def file_path(location: Location) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from gradaudit.errors import ReportError
+from gradaudit.records.baseline import AgainstBaseline
 from gradaudit.records.case import (
     FORMULA,
     Case,
@@ -86,8 +87,21 @@ def report_of(document: object) -> Report:
         cases=tuple(
             _case(entry, f"cases[{index}]") for index, entry in enumerate(sequence(document.get("cases"), "cases"))
         ),
+        baseline=_baseline(document.get("baseline")),
         rules=tuple(record(RuleSummary, rules[code], f"rules.{code}", code=code) for code in sorted(rules)),
     )
+
+
+def _baseline(given: object) -> AgainstBaseline | None:
+    if given is None:
+        return None
+    fields = mapping(given, "baseline")
+    versions = []
+    for index, entry in enumerate(sequence(fields.get("versions"), "baseline.versions")):
+        place = f"baseline.versions[{index}]"
+        told = mapping(entry, place)
+        versions.append(tuple(decoded(str, told.get(name), f"{place}.{name}") for name in ("name", "before", "now")))
+    return record(AgainstBaseline, fields, "baseline", versions=tuple(versions))
 
 
 def case_of(document: object) -> CaseReport:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from gradaudit.reports import baseline_schema
+
 REPORT = "report"
 """The report itself, beside the parts that it is made of."""
 
@@ -27,6 +29,8 @@ _SELECTORS = {name: f"{text} Null: all." for name, text in _PLACE.items()}
 def _at(field: str) -> dict[str, str]:
     return {f"{field}[].{name}": text for name, text in _PLACE.items()}
 
+
+_AT_CHANGE = {name: text for name, text in _PLACE.items() if name not in ("probe", "scale")}
 
 _SUBJECT = {
     "name": "Its name in reports.",
@@ -74,7 +78,7 @@ MEANINGS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "tool.version": "That of gradaudit.",
             "environment": "Where and how it was audited.",
             "command": "The command line; `gradaudit.testing` from a test.",
-            "exit_status": "What `gradaudit check` exits with, but for --exit-zero.",
+            "exit_status": "What `gradaudit check` exits with, but for --exit-zero; with a baseline, against it.",
             "fail_on": "The least severity of an unexpected finding that makes it exit 1.",
             "interrupted": "Whether the audit was ended before it was done.",
             "not_run": "Cases that the audit ended before.",
@@ -87,6 +91,9 @@ MEANINGS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "shard.positions": "Where its cases stand in the whole, from 0.",
             "shard.cases": "How many cases the whole has.",
             "shard.plan": "A digest of the names and places of all cases of the whole.",
+            "shard.names": "The names of all cases of the whole.",
+            "baseline": "How the report stands against the baseline; null: it was held against none.",
+            "files": "Where files stand in their repository, by their paths in locations; those that do elsewhere.",
             "counts": "How many there are of everything.",
             "histogram_edges": "Bounds of all histograms: entry i counts edges[i] < error / tolerance <= edges[i+1].",
             "cases": "Every case, in the order of the specs.",
@@ -110,12 +117,15 @@ MEANINGS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "missing_expectations": "Expected findings that are absent.",
             "findings": "By severity, expected ones included.",
             "expected": "Those of them that a spec expects.",
+            "known": "Those of them that the baseline holds, as severe as they are or more so.",
             **{
                 f"{field}.{severity}": f"Of the severity {severity}."
-                for field in ("findings", "expected")
+                for field in ("findings", "expected", "known")
                 for severity in ("info", "warning", "error")
             },
         },
+        "baseline": baseline_schema.BASELINE,
+        "change": {**_AT_CHANGE, **baseline_schema.CHANGE},
         "case": {
             "name": "Given by the spec, or the function's.",
             "source": "Where it stands.",
@@ -256,6 +266,7 @@ MEANINGS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "diagnoses[].evidence": "The numbers by name.",
             "captured": "What the subject printed.",
             "special_probe": "Whether the probe is about special values, on which conventions differ.",
+            "baseline": "What the baseline says of it, or of all probes together; null: nothing.",
             "failure": "Why there is nothing to measure.",
             "failure.kind": "What became of it.",
             "failure.message": "In one line.",
@@ -321,6 +332,8 @@ MEANINGS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "location": "Where the subject is defined, else where the case stands.",
             "evidence": "The numbers by name.",
             "expected": "Whether the spec expects it.",
+            "baseline": "What the baseline says of it; null: nothing, as of what is expected or was not audited.",
+            "replay": "The folder, for `gradaudit replay`, in which an evaluation that shows it was saved.",
         },
         "expectation": {
             "code": "Of the rule.",

@@ -7,16 +7,25 @@ import json
 import re
 from collections.abc import Iterable
 
+from gradaudit.records.baseline import ADDED, BETTER, KNOWN, MISSING, NEW, WORSE
 from gradaudit.records.location import Location
 from gradaudit.records.report import Report
 from gradaudit.reports.findings import about
-from gradaudit.reports.issues import MISSING_CODE, Issue, issues, shortened
-from gradaudit.reports.places import in_file, uri
-from gradaudit.reports.summary import EXIT_MEANINGS
+from gradaudit.reports.issues import CHANGED, MISSING_CODE, Issue, issues, shortened
+from gradaudit.reports.places import in_file, in_repository, uri
+from gradaudit.reports.reproduce import again
+from gradaudit.reports.summary import exit_meaning
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 LEVELS = {"error": "error", "warning": "warning", "info": "note"}
 CLEAN, FINDINGS = 0, 1
+STATES = {KNOWN: "unchanged", WORSE: "updated", BETTER: "updated", NEW: "new", None: "new"}
+SUMMARIES = {
+    MISSING_CODE: "A finding that the spec expects was not found.",
+    CHANGED[WORSE][0]: "The errors of an evaluation are larger than the baseline has them.",
+    CHANGED[MISSING][0]: "The baseline holds an evaluation that was not audited.",
+    CHANGED[ADDED][0]: "An evaluation is not in the baseline.",
+}
 LONGEST_ID = 100
 
 _LINK = re.compile(r"\[(?=[^\[\]]*\]\()")
@@ -27,6 +36,9 @@ Log = dict[str, object]
 
 def render(report: Report) -> str:
     """The log as text. Expected findings are in it, suppressed by the line of the spec that expects them.
+
+    With a baseline every result has its `baselineState`: `unchanged` is what is known. What is resolved is not in it,
+    for who does not read that property would take an `absent` result for an open one.
 
     The first location of a result is the subject's own line where it is known, else that of the spec, to which
     the related location leads in any case. Findings of a run without files have no location.
@@ -45,15 +57,19 @@ def render(report: Report) -> str:
                     {
                         "executionSuccessful": report.exit_status in (CLEAN, FINDINGS),
                         "exitCode": report.exit_status,
-                        "exitCodeDescription": EXIT_MEANINGS.get(report.exit_status, "unknown"),
+                        "exitCodeDescription": exit_meaning(report),
                         "arguments": [shortened(argument) for argument in report.command[1:]],
                     }
                 ],
                 "columnKind": "unicodeCodePoints",
                 "originalUriBaseIds": {
-                    "%SRCROOT%": {"description": {"text": "The folder in which gradaudit was run."}}
+                    "%SRCROOT%": {
+                        "description": {
+                            "text": "The root of the repository, else the folder in which gradaudit was run."
+                        }
+                    }
                 },
-                "results": [_result(issue, [*rules].index(issue.code)) for issue in found],
+                "results": [_result(issue, [*rules].index(issue.code), report) for issue in found],
             }
         ],
     }
@@ -67,7 +83,7 @@ def _rules(report: Report, found: Iterable[Issue]) -> dict[str, Log]:
         if issue.code in rules:
             continue
         rule = known.get(issue.code)
-        summary = "A finding that the spec expects was not found." if issue.code == MISSING_CODE else issue.name
+        summary = SUMMARIES.get(issue.code, issue.name)
         name, level = (issue.name, issue.severity) if rule is None else (rule.name, rule.severity)
         rules[issue.code] = {
             "id": _id(issue.code),
@@ -89,8 +105,8 @@ def _id(code: str) -> str:
     )
 
 
-def _result(issue: Issue, index: int) -> Log:
-    case = issue.case.case
+def _result(issue: Issue, index: int, report: Report) -> Log:
+    case = None if issue.case is None else issue.case.case
     named = about(issue.finding) if issue.finding is not None else ""
     result: Log = {
         "ruleId": _id(issue.code),
@@ -98,20 +114,29 @@ def _result(issue: Issue, index: int) -> Log:
         "level": LEVELS[issue.severity],
         "message": _message(issue.text),
         "partialFingerprints": {
-            "gradaudit/v1": issue.fingerprint,
+            "gradaudit/v2": issue.fingerprint,
             # The name GitHub looks for; else it hashes the line, on which many findings stand.
             "primaryLocationLineHash": issue.fingerprint,
         },
-        "properties": {"case": shortened(case.name), "evaluation": shortened(named), "fails": issue.fails},
+        "properties": {
+            "case": shortened(issue.case_name),
+            "evaluation": shortened(named),
+            "fails": issue.fails,
+            "reproduce": shortened(again(report, issue)),
+        },
     }
-    logical = {"fullyQualifiedName": shortened(" / ".join(part for part in (case.name, named) if part))}
-    place = {"logicalLocations": [logical], **_physical(issue.location)}
+    logical = {"fullyQualifiedName": shortened(" / ".join(part for part in (issue.case_name, named) if part))}
+    place = {"logicalLocations": [logical], **_physical(in_repository(report, issue.location))}
     result["locations"] = [place]
-    if in_file(case.source) and case.source != issue.location:
+    if case is not None and in_file(case.source) and case.source != issue.location:
         result["relatedLocations"] = [
-            {"id": 0, "message": {"text": "the case in its spec"}, **_physical(case.source)}
+            {"id": 0, "message": {"text": "the case in its spec"}, **_physical(in_repository(report, case.source))}
         ]
-    if issue.expected:
+    if report.baseline is not None:
+        state = None if issue.finding is None else issue.finding.baseline
+        # What the spec expects stands in no baseline; it was there when the spec was written.
+        result["baselineState"] = "unchanged" if issue.expected else STATES[state]
+    if issue.expected and case is not None:
         wish = next((each for each in case.expect if each.code == issue.code), None)
         where = f" at {wish.location}" if wish else ""
         result["suppressions"] = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gradaudit.records.finding import SEVERITIES
 from gradaudit.records.report import FAIL_FAST, INTERRUPTION, Report
+from gradaudit.reports import against
 from gradaudit.reports.evaluations import Counts, counts
 from gradaudit.reports.number_format import count
 
@@ -14,6 +15,13 @@ EXIT_MEANINGS = {
     3: "something that was asked for could not be audited",
     130: "interrupted",
 }
+
+
+def exit_meaning(report: Report) -> str:
+    """What the exit status of the report says."""
+    meanings = EXIT_MEANINGS if report.baseline is None else against.MEANINGS
+    return meanings.get(report.exit_status, "unknown")
+
 
 ENDING_TEXTS = {FAIL_FAST: "--fail-fast", INTERRUPTION: "interrupted"}
 NAMED = 5
@@ -33,8 +41,9 @@ def summary(report: Report) -> tuple[str, str]:
     if report.max_findings is not None and total > report.max_findings:
         parts.append(f"of which the worst {report.max_findings:,} are listed")
     interrupted = "interrupted; what was done until then: " if report.interrupted else ""
-    meaning = EXIT_MEANINGS.get(report.exit_status, "unknown")
-    text = f"{interrupted}{', '.join(parts)}; exit status {report.exit_status}: {meaning}"
+    held = report.baseline
+    beside = "" if held is None else f"; against {held.path}: {against.counted(held)}"
+    text = f"{interrupted}{', '.join(parts)}{beside}; exit status {report.exit_status}: {exit_meaning(report)}"
     text += _partial(report)
     return "error" if report.exit_status else _highest(counted), text
 
@@ -63,16 +72,18 @@ def _findings(counted: Counts) -> str:
         return "no findings"
     parts = []
     for severity in reversed(SEVERITIES):
-        found, expected = counted.findings[severity], counted.expected[severity]
+        found = counted.findings[severity]
         if found:
             noun = count(found, severity, PLURALS.get(severity))
-            parts.append(noun + (f" ({expected} expected)" if expected else ""))
+            apart = (("expected", counted.expected[severity]), ("known", counted.known[severity]))
+            told = ", ".join(f"{amount} {mark}" for mark, amount in apart if amount)
+            parts.append(f"{noun} ({told})" if told else noun)
     return ", ".join(parts)
 
 
 def _highest(counted: Counts) -> str:
-    """The highest severity that no spec expects."""
+    """The highest severity that no spec expects and no baseline holds."""
     for severity in reversed(SEVERITIES):
-        if counted.findings[severity] > counted.expected[severity]:
+        if counted.findings[severity] > counted.expected[severity] + counted.known[severity]:
             return severity
     return ""

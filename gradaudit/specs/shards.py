@@ -25,7 +25,8 @@ def shard(cases: Sequence[Case], index: int, of: int) -> Shard:
 
     The positions depend on the number of cases alone, and are in order.
     """
-    return Shard(index, of, tuple(range(index - 1, len(cases), of)), len(cases), digest(cases))
+    positions = tuple(range(index - 1, len(cases), of))
+    return Shard(index, of, positions, len(cases), digest(cases), tuple(case.name for case in cases))
 
 
 def digest(cases: Sequence[Case]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from itertools import groupby
 
 from rich.padding import Padding
@@ -13,27 +13,36 @@ from gradaudit.records.report import CaseReport
 from gradaudit.reports.console.styled import SEVERITY_STYLES, indented, safe
 from gradaudit.reports.evaluations import ordered
 from gradaudit.reports.findings import about, evidence, expectation, place, unsaid
+from gradaudit.reports.issues import is_known, mark
+
+Commands = Callable[[Sequence[Finding]], Sequence[str]]
+"""What shows findings of one rule again."""
 
 
 def finding_list(
-    case: CaseReport, rules: Mapping[str, RuleSummary], kept: Set[int] | None = None
+    case: CaseReport,
+    rules: Mapping[str, RuleSummary],
+    kept: Set[int] | None = None,
+    commands: Commands = lambda _: (),
 ) -> Iterator[Padding]:
     """The findings in the order of the report; neighbours of one rule share its name and its advice.
 
-    With `kept`, those alone whose id is in it.
+    With `kept`, those alone whose id is in it. `commands` tells what shows findings of one rule again.
     """
     shown = [finding for finding in case.findings if kept is None or id(finding) in kept]
-    for (code, severity, expected), group in groupby(shown, key=lambda f: (f.code, f.severity, f.expected)):
+    for (code, severity, told), group in groupby(shown, key=lambda f: (f.code, f.severity, mark(f))):
         findings = list(group)
-        style = "dim" if expected else SEVERITY_STYLES.get(severity, "")
-        mark = " (expected)" if expected else ""
-        yield indented(safe((f"{severity} {code} {findings[0].name}{mark}", style)))
+        quiet = findings[0].expected or is_known(findings[0])
+        style = "dim" if quiet else SEVERITY_STYLES.get(severity, "")
+        yield indented(safe((f"{severity} {code} {findings[0].name}{f' ({told})' if told else ''}", style)))
         for finding in findings:
-            yield from _statement(finding, case, "dim" if expected else "")
+            yield from _statement(finding, case, "dim" if quiet else "")
         if code in rules:
             yield indented(
-                safe(("next: ", "dim" if expected else "bold"), (rules[code].advice, "dim" if expected else "")), 2
+                safe(("next: ", "dim" if quiet else "bold"), (rules[code].advice, "dim" if quiet else "")), 2
             )
+        for command in commands(findings):
+            yield indented(safe((f"again: {command}", "dim")), 2)
 
 
 def missing_list(case: CaseReport) -> Iterator[Padding]:

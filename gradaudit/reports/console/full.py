@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
 from rich.console import Console, RenderableType
 
-from gradaudit.records.finding import RuleSummary
+from gradaudit.records.finding import Finding
 from gradaudit.records.report import CaseReport, Report
 from gradaudit.reports.case_words import call, scope
+from gradaudit.reports.console.against_lines import against_lines
 from gradaudit.reports.console.evaluation_table import evaluation_table
 from gradaudit.reports.console.facts_lines import facts_lines
 from gradaudit.reports.console.finding_list import failure_list, finding_list, missing_list
@@ -21,6 +22,7 @@ from gradaudit.reports.console.verdict_lines import probe_lines, subject_lines, 
 from gradaudit.reports.evaluations import ordered
 from gradaudit.reports.findings import place
 from gradaudit.reports.issues import listed
+from gradaudit.reports.reproduce import again_together
 from gradaudit.reports.summary import summary
 from gradaudit.reports.terminal import without_commands
 
@@ -47,12 +49,20 @@ def render(
         _environ={},
     )
     rules = {rule.code: rule for rule in report.rules}
-    kept = {id(issue.finding) for issue in listed(report)}
+    shown = listed(report)
+    kept = {id(issue.finding) for issue in shown}
+    by_finding = {id(issue.finding): issue for issue in shown}
+
+    def commands(findings: Sequence[Finding]) -> Sequence[str]:
+        return again_together(report, [by_finding[id(finding)] for finding in findings])
+
     with console.capture() as capture:
         for case in report.cases:
-            for renderable in _case(case, rules, kept, console, verbose):
+            for renderable in _case(case, finding_list(case, rules, kept, commands), console, verbose):
                 console.print(renderable)
             console.print()
+        for line in against_lines(report):
+            console.print(line)
         level, text = summary(report)
         console.print(safe((text, SEVERITY_STYLES.get(level, "bold green"))))
     lines = (line.rstrip() for line in capture.get().splitlines())
@@ -60,7 +70,7 @@ def render(
 
 
 def _case(
-    report: CaseReport, rules: Mapping[str, RuleSummary], kept: Set[int], console: Console, verbose: bool
+    report: CaseReport, findings: Iterable[RenderableType], console: Console, verbose: bool
 ) -> Iterator[RenderableType]:
     case = report.case
     yield safe(("── ", "dim"), (case.name, "bold"), ("  ", ""), (place(case.source), "dim"))
@@ -79,7 +89,7 @@ def _case(
         power_lines(report),
         (line for facts in report.facts for line in facts_lines(facts)),
         failure_list(report, verbose=verbose),
-        finding_list(report, rules, kept),
+        findings,
         missing_list(report),
         subject_lines(report),
     )

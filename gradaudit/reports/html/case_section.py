@@ -34,10 +34,13 @@ MOST_SAID = 6
 
 def case_section(report: Report, case: CaseReport, found: Sequence[Issue], kept: Set[str], name: str) -> Html:
     """The section with the id `name`; of the issues of the case those are listed whose fingerprint is in `kept`."""
+    stands = standing(found)
+    # What falls short of the baseline is listed above the cases, with what else has changed.
+    found = [issue for issue in found if issue.change is None]
     shown = [issue for issue in worst_first(found) if issue.fingerprint in kept]
     parts: list[Html] = [
         tag("h2", case.case.name or "(no name)", id=f"{name}-title"),
-        tag("p", told(standing(found)), f". {place(case.case.source)}"),
+        tag("p", told(stands), f". {place(case.case.source)}"),
         tag("p", tag("code", call(case.case.function)), f"; {scope(case.case)}"),
         *_said(case),
         *_evaluations(case),
@@ -114,8 +117,8 @@ def _findings(report: Report, shown: Sequence[Issue]) -> Iterator[Html]:
 
 
 def _finding(report: Report, issue: Issue, summary: str, index: int) -> Html:
-    tone = TONES[issue.severity]
-    mark = ", expected by the spec" if issue.expected else ""
+    tone = TONES["info" if issue.known else issue.severity]
+    mark = ", expected by the spec" if issue.expected else f", {issue.mark}" if issue.mark else ""
     parts: list[Html] = [
         tag("p", f"{SIGNS[tone]}{issue.severity}{mark}", class_="severity"),
         tag("h3", f"{issue.code} {issue.name}"),

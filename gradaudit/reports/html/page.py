@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+from gradaudit.records.baseline import BETTER, KINDS, RESOLVED
 from gradaudit.records.report import Report
+from gradaudit.reports.against import TITLES, said, update_command, version_line
 from gradaudit.reports.evaluation_rows import Told
 from gradaudit.reports.findings import place
 from gradaudit.reports.html.case_section import case_section
@@ -26,6 +28,12 @@ CUT_SHORT = {
 """Headlines by exit status, where it says more than the findings."""
 
 
+AGAINST = {0: Told("Nothing is worse than the baseline", "good"), 1: Told("Short of the baseline", "wrong")}
+MOST = 300
+"""So many changes stand on the page; the JSON report has all of them."""
+TONES = {**dict.fromkeys(KINDS, "wrong"), BETTER: "good", RESOLVED: "good"}
+
+
 def render(report: Report) -> str:
     """The page. Its content policy admits its own style sheet, by its hash, and nothing else.
 
@@ -34,7 +42,7 @@ def render(report: Report) -> str:
     """
     by_case: dict[int, list[Issue]] = {id(case): [] for case in report.cases}
     for issue in issues(report):
-        by_case[id(issue.case)].append(issue)
+        by_case.setdefault(id(issue.case), []).append(issue)
     found = [by_case[id(case)] for case in report.cases]
     standings = [standing(own) for own in found]
     kept = {issue.fingerprint for issue in listed(report)}
@@ -53,6 +61,7 @@ def render(report: Report) -> str:
             _overview(report, found, standings),
             reading_guide(),
         ),
+        *_against(report),
         tag("main", sections, id="cases"),
         tag("footer", _environment(report)),
     )
@@ -81,6 +90,8 @@ def _headline(report: Report, standings: Sequence[Told]) -> Told:
     """What the page says first: what was cut short, else how many cases fail, else whether there is more to see."""
     if report.exit_status in CUT_SHORT:
         return Told(CUT_SHORT[report.exit_status], "wrong")
+    if report.baseline is not None:
+        return AGAINST.get(report.exit_status, AGAINST[1])
     failing = sum(each.tone == "wrong" for each in standings)
     if failing or report.exit_status:
         several = f" in {failing:,} of {len(standings):,} cases" if failing and len(standings) > 1 else ""
@@ -88,6 +99,25 @@ def _headline(report: Report, standings: Sequence[Told]) -> Told:
     if any(each.tone == "doubtful" for each in standings):
         return Told("Nothing fails, but there are warnings", "doubtful")
     return Told("Nothing found beyond what is expected", "good")
+
+
+def _against(report: Report) -> Iterator[Html]:
+    """What is not as the baseline has it."""
+    held = report.baseline
+    if held is None or not (held.changes or held.versions):
+        return
+    rows = [(told(Told(TITLES[change.kind], TONES[change.kind])), said(change)) for change in held.changes[:MOST]]
+    yield tag(
+        "section",
+        tag("h2", f"Against {held.path}", id="against"),
+        table("What is not as the baseline has it", ("", "what"), rows) if rows else "",
+        tag("p", f"{len(held.changes) - MOST:,} more changes stand in the JSON report.", class_="quiet")
+        if len(held.changes) > MOST
+        else "",
+        tag("p", version_line(held.versions)) if held.versions else "",
+        tag("p", tag("code", update_command(held.path)), " records the present state."),
+        aria_labelledby="against",
+    )
 
 
 def _overview(report: Report, found: Sequence[Sequence[Issue]], standings: Sequence[Told]) -> Html:
