@@ -24,8 +24,9 @@ from gradaudit.records.evaluation import EAGER
 from gradaudit.records.profile import Profile
 
 LOSS = ("cross_entropy",)
-RENORMALISED = "renormalised"
-"""The formulation that divides the stored probabilities by their sum again."""
+RENORMALISED = {"tensorflow": "renormalised, or fused of log p"}
+"""The formulation that divides the stored probabilities by their sum again, by framework; on TensorFlow the sparse
+loss leaves that to the fused one of their logarithms."""
 
 REMEDIES = {
     "tensorflow": "pip install 'gradaudit[tensorflow]'",
@@ -52,6 +53,7 @@ def _backend(name: str, below: Backend, executions: tuple[str, ...], *, unwrappe
             execution=execution,
         )
 
+    renormalised = RENORMALISED.get(below.name, "renormalised")
     return Backend(
         name=name,
         adapter=STANDALONE / f"keras_{below.name}_adapter.py",
@@ -63,11 +65,11 @@ def _backend(name: str, below: Backend, executions: tuple[str, ...], *, unwrappe
         formulations=MappingProxyType(
             {
                 "from_probabilities": OwnFormulation(
-                    LOSS, RENORMALISED, "the loss with from_logits=False, of the framework's softmax"
+                    LOSS, renormalised, "the loss with from_logits=False, of the framework's softmax"
                 ),
                 "from_activation": OwnFormulation(
                     LOSS,
-                    "fused" if unwrapped else RENORMALISED,
+                    "fused" if unwrapped else renormalised,
                     "the loss with from_logits=False, of keras.activations.softmax",
                 ),
                 "softmax_as_logits": OwnFormulation(

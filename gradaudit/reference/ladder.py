@@ -97,8 +97,11 @@ def _forms(function: str, formulation: str, probabilities: str) -> tuple[_Form, 
         return (strictest, *_fused(function, probabilities))
     if formulation == "log_softmax":
         return strictest, _Form("log_softmax", log_softmax.programs(function, probabilities))
-    if formulation == "renormalised":
-        return strictest, _Form("renormalised", renormalised.programs(), looser=True)
+    if formulation.startswith("renormalised"):
+        quotient = _Form("renormalised", renormalised.by_quotient(probabilities), looser=True)
+        if formulation == "renormalised":
+            return strictest, quotient
+        return strictest, quotient, _Form("fused of log p", renormalised.fused_of_log(probabilities), looser=True)
     if formulation == "unfused":
         return strictest, _Form("unfused", unfused.programs(function, probabilities), looser=True)
     return strictest, _Form(UNSHIFTED, unshifted.programs(function, probabilities), looser=True)

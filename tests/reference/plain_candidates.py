@@ -163,6 +163,37 @@ def loss_by_division(m: Machine, a: Given) -> Array:
     return softmax_vjp(m, p, m.r(-m.r(a.t * a.g) / p))
 
 
+def renormalised(m: Machine, x: Array) -> tuple[Array, Array, Array]:
+    """p, its sum, and p divided by it."""
+    p = probabilities(m, x)
+    s = total(m, p)
+    return p, s, m.r(p / s)
+
+
+def loss_of_a_second_quotient(m: Machine, a: Given) -> Array:
+    """v / q through q = p / s, whose share of s is v ((p / s) / s), and through the softmax."""
+    p, s, q = renormalised(m, a.x)
+    h = m.r(-m.r(a.t * a.g) / q)
+    through_sum = total(m, m.r(-h * m.r(q / s)))
+    return softmax_vjp(m, p, m.r(m.r(h / s) + through_sum))
+
+
+def loss_of_a_second_quotient_by_squares(m: Machine, a: Given) -> Array:
+    """The same with (-v p) (1 / (s s)), and the softmax's product first."""
+    p, s, q = renormalised(m, a.x)
+    h = m.r(-m.r(a.t * a.g) / q)
+    through_sum = total(m, m.r(m.r(-h * p) / m.r(s * s)))
+    products = m.r(p * m.r(m.r(h / s) + through_sum))
+    return m.r(products - m.r(p * total(m, products)))
+
+
+def fused_of_log(m: Machine, a: Given) -> Array:
+    """The fused loss of log p: (softmax(log p) - t) G, divided by p, through the softmax."""
+    p = probabilities(m, a.x)
+    v = loss_difference_first(m, Given(m.log(p), a.g, a.t))
+    return softmax_vjp(m, p, m.r(v / p))
+
+
 def unshifted(m: Machine, x: Array) -> tuple[Array, Array]:
     w = m.exp(x)
     return w, total(m, w)
@@ -210,6 +241,12 @@ def loss(m: Machine, log_p: Array, t: Array) -> Array:
     return -total(m, np.select([t == 0.0, t == 1.0], [np.zeros_like(t), log_p], m.r(t * log_p)))
 
 
+def renormalised_loss(m: Machine, a: Given) -> Array:
+    """Both quotients as products with a reciprocal."""
+    p = by_reciprocal(m, a)
+    return loss(m, m.log(m.r(p * m.r(1.0 / total(m, p)))), a.t)
+
+
 Step = Callable[[Machine, Given], Array]
 
 
@@ -242,6 +279,11 @@ GRADIENTS: dict[tuple[str, str], dict[str, Step]] = {
         "log-softmax of -t G": loss_as_log_softmax,
     },
     ("cross_entropy", "unfused"): {"p (-t G / p - c)": loss_by_division},
+    ("cross_entropy", "renormalised"): {
+        "p (d - c), v ((p / s) / s)": loss_of_a_second_quotient,
+        "p d - p c, v p / (s s)": loss_of_a_second_quotient_by_squares,
+    },
+    ("cross_entropy", "fused of log p"): {"p (v / p - c)": fused_of_log},
 }
 """By function and tolerance row: orders of the same operations, for the gradient."""
 
@@ -262,5 +304,9 @@ OUTPUTS: dict[tuple[str, str], dict[str, Step]] = {
     ("logsumexp", "unshifted"): {"log s": lambda m, a: m.log(unshifted(m, a.x)[1])},
     ("cross_entropy", "shifted"): {"sum t log p": lambda m, a: loss(m, log_probabilities(m, a.x), a.t)},
     ("cross_entropy", "unfused"): {"sum t log p": lambda m, a: loss(m, m.log(probabilities(m, a.x)), a.t)},
+    ("cross_entropy", "renormalised"): {"sum t log q": renormalised_loss},
+    ("cross_entropy", "fused of log p"): {
+        "sum t log_softmax(log p)": lambda m, a: loss(m, log_probabilities(m, m.log(by_reciprocal(m, a))), a.t)
+    },
 }
 """The same for the output."""

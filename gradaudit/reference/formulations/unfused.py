@@ -29,10 +29,12 @@ OF_RECIPROCAL = 3
 OF_QUOTIENT_RULE = 7
 """Those of h = v_k / p_k, s s, 1 / (s s), h / (s s) and its product with w_k, and the two of the p_k = w_k (1 / s) in
 h, which that product does not undo. w_j (h_j (1 / s)) has five."""
+ROUNDINGS = {"quotient": OF_STORED, "reciprocal": OF_RECIPROCAL, "quotient_rule": OF_QUOTIENT_RULE}
+"""By how a profile says that the softmax goes back."""
 
 
-def _chain(m: BallAlgebra, p: Ball, v: np.ndarray, dv: np.ndarray, roundings: int) -> Ball:
-    """p_j (v_j / p_j - sum_k p_k v_k / p_k) = v_j - p_j V for v with errors dv, V = sum_k v_k.
+def chain(m: BallAlgebra, p: Ball, v: np.ndarray, dv: np.ndarray, roundings: int) -> Ball:
+    """p_j (v_j / p_j - sum_k p_k v_k / p_k) = v_j - p_j V for v with errors dv, V = sum_k v_k, while no p is 0.
 
     `roundings` are those of one term.
     """
@@ -49,7 +51,12 @@ def _chain(m: BallAlgebra, p: Ball, v: np.ndarray, dv: np.ndarray, roundings: in
     rad = off + p.rad * (np.abs(total) + dtotal) + p.mid * dtotal
     # The difference with the quotient, and the product with p: relative to the result but for underflow.
     rad = rad + 2.0 * u * (np.abs(mid) + rad) + 2.0 * a.eta_operation
-    return Ball(m, mid, np.where(_overflows(p, v), np.inf, rad))
+    return Ball(m, mid, rad)
+
+
+def _chain(m: BallAlgebra, p: Ball, v: Ball, roundings: int) -> Ball:
+    found = chain(m, p, v.mid, np.broadcast_to(np.asarray(v.rad), v.mid.shape), roundings)
+    return Ball(m, found.mid, np.where(_overflows(p, v.mid), np.inf, found.rad))
 
 
 def _overflows(p: Ball, v: np.ndarray) -> np.ndarray:
@@ -59,28 +66,28 @@ def _overflows(p: Ball, v: np.ndarray) -> np.ndarray:
 
 
 def _log_softmax_gradient(roundings: int, m: BallAlgebra, rows: Rows[Ball]) -> Ball:
-    g = rows.upstream
-    return _chain(m, m.softmax(rows.z), g.mid, np.broadcast_to(np.asarray(g.rad), g.mid.shape), roundings)
+    return _chain(m, m.softmax(rows.z), rows.upstream, roundings)
 
 
-def _cross_entropy_gradient(roundings: int, m: BallAlgebra, rows: Rows[Ball]) -> Ball:
+def upstream_of_log(m: BallAlgebra, rows: Rows[Ball]) -> Ball:
+    """-t G, the upstream gradient of the log-probabilities in a loss."""
     targets = rows.targets
     assert targets is not None
     if targets.dense is not None:
-        v = -(targets.dense * rows.upstream)
-    else:
-        assert targets.labels is not None
-        assert targets.mass is not None
-        at = -(targets.mass * rows.upstream)
-        zeros = m.exact(np.zeros(m.exponentials(rows.z).gap.shape))
-        v = m.replace(zeros, targets.labels, at)
-    return _chain(m, m.softmax(rows.z), v.mid, np.broadcast_to(np.asarray(v.rad), v.mid.shape), roundings)
+        return -(targets.dense * rows.upstream)
+    assert targets.labels is not None
+    assert targets.mass is not None
+    zeros = m.exact(np.zeros(m.exponentials(rows.z).gap.shape))
+    return m.replace(zeros, targets.labels, -(targets.mass * rows.upstream))
+
+
+def _cross_entropy_gradient(roundings: int, m: BallAlgebra, rows: Rows[Ball]) -> Ball:
+    return _chain(m, m.softmax(rows.z), upstream_of_log(m, rows), roundings)
 
 
 def programs(function: str, probabilities: str = "quotient") -> Program:
     """log_softmax as log(softmax), cross entropy as softmax, log, negative log-likelihood."""
-    own = {"quotient_rule": OF_QUOTIENT_RULE, "reciprocal": OF_RECIPROCAL}
-    roundings = own.get(probabilities, OF_STORED)
+    roundings = ROUNDINGS.get(probabilities, OF_STORED)
     if function == "log_softmax":
         return Program(_log, partial(_log_softmax_gradient, roundings))
     gradient = partial(_cross_entropy_gradient, roundings)
