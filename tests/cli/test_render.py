@@ -111,7 +111,7 @@ def test_a_folder_is_no_report(cli, tmp_path):
         (("report.json", "--report", "html=-"), "standard output is what --output-format html writes to"),
         (
             ("report.json", "--report", "json=./report.json"),
-            "that is the report which is read; write to another file",
+            "that is a report which is read; write to another file",
         ),
         (("report.json", "--report", "html=no/such/r.html"), "there is no folder 'no/such'; make it first"),
     ],
