@@ -26,7 +26,7 @@ html_static_path = ["_static"]
 html_css_files = ["gradaudit.css"]
 html_copy_source = False
 html_show_sphinx = False
-pygments_style = "tango"
+pygments_style = "a11y-light"
 pygments_dark_style = "monokai"
 # A lexer that does not know an output leaves it as it is: console blocks hold tables.
 highlight_language = "text"

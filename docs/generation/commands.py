@@ -6,7 +6,15 @@ from collections.abc import Iterator
 from typing import Any
 
 from generation.markdown import code, page, prose, table
-from gradaudit.reports.summary import EXIT_MEANINGS
+
+STATUSES = {
+    0: "Nothing at or above `--fail-on` (error, unless given) beyond what the specs expect.",
+    1: "Findings, or an expected finding that is absent; with a baseline, what is new, worse, missing or added.",
+    2: "The request is wrong: a spec, a flag, nothing selected. Nothing was audited.",
+    3: "What was asked for could not be audited: a missing backend, a crash, a timeout; or gradaudit broke.",
+    130: "Interrupted, by Ctrl-C or SIGTERM; what was done until then is reported.",
+}
+"""More than the closing line of a report has room for."""
 
 
 def pages() -> Iterator[tuple[str, str]]:
@@ -16,7 +24,7 @@ def pages() -> Iterator[tuple[str, str]]:
     from gradaudit.cli.main import app
 
     root = typer.main.get_command(app)
-    statuses = [(code(str(status)), prose(meaning)) for status, meaning in sorted(EXIT_MEANINGS.items())]
+    statuses = [(code(str(status)), prose(meaning)) for status, meaning in STATUSES.items()]
     yield (
         "commands.md",
         page(

@@ -23,6 +23,9 @@ MANY = {
     "a mapping": "mappings",
 }
 
+BEYOND = 10**9
+"""Limits from here on keep arithmetic sound, and tell readers nothing."""
+
 SPELLED = 12
 """Of longer lists of choices the first ones are shown."""
 
@@ -91,7 +94,7 @@ def _typed(name: str, schema: Schema, link: Link) -> str:
         "null": "null",
     }
     bounds = (("minimum", "at least"), ("exclusiveMinimum", "above"), ("maximum", "at most"))
-    limits = "".join(f", {word} {schema[key]:g}" for key, word in bounds if key in schema)
+    limits = "".join(f", {word} {schema[key]:g}" for key, word in bounds if key in schema and schema[key] < BEYOND)
     return words.get(name, name) + limits
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from generation import schemas
-from generation.markdown import page, prose
+from generation.markdown import block, page, prose
 from gradaudit.functions import registry
 from gradaudit.functions.unregistered import UNREGISTERED
 from gradaudit.specs.schema import json_schema
@@ -17,6 +17,26 @@ schema` prints the JSON Schema that this page is made from; an editor with a YAM
 first line such as `# yaml-language-server: $schema=gradaudit.schema.json`.
 """
 
+EXAMPLE = """
+version: 1
+defaults:
+  function: {name: cross_entropy, label_smoothing: 0.1}
+  dtypes: [float32, bfloat16]
+cases:
+  - name: drawn logits, by two backends
+    logits: {random: {shape: [128, 256], scale: 3.0, seed: 42}}
+    targets: {random: {seed: 1, ignored: 5}}
+    scale: [1, 10, 100]
+    backends: [numpy, torch]
+  - name: one row in full, softmax and logarithm apart
+    logits: [100, 0, -100]
+    targets: 2
+    backends: torch
+    formulations: unfused
+    expect: BUG461
+"""
+"""Both sources of arrays, defaults, and lists that are written as their only item."""
+
 FUNCTION = "the name of one of [the functions](functions/index.md), or a mapping of `name` and its parameters"
 
 
@@ -25,7 +45,7 @@ def pages() -> Iterator[tuple[str, str]]:
     schema = json_schema()
     definitions = {name: part for name, part in schema["$defs"].items() if name not in _functions()}
     case = definitions.pop("Case")
-    parts = ["# The spec", INTRODUCTION, "## A file with one case"]
+    parts = ["# The spec", INTRODUCTION, block(EXAMPLE, "yaml"), "## A file with one case"]
     parts += ["`version: 1`, and the keys of a case.", "## A file with several cases"]
     parts += [schemas.keys(schema["then"], link), "## Case", prose(case["description"])]
     parts += [

@@ -20,18 +20,11 @@ from gradaudit.records.case import (
 )
 from gradaudit.specs import inline, interpreters, own_functions, shapes
 from gradaudit.specs.applicability import check_case, kind_of
+from gradaudit.specs.array_models import DrawnLogits, DrawnUpstream, FileValues, GivenUpstream, GridAxis, GridValues
 from gradaudit.specs.draft import Context, Draft
 from gradaudit.specs.expectations import check_ignored, expectations
 from gradaudit.specs.formulations import formulations
-from gradaudit.specs.models import (
-    CaseKeys,
-    DrawnLogits,
-    DrawnUpstream,
-    FileValues,
-    GivenUpstream,
-    GridAxis,
-    GridValues,
-)
+from gradaudit.specs.models import CaseKeys
 from gradaudit.specs.nodes import Node, Problem, find, plain, problem_at
 from gradaudit.specs.parameters import check_operator, check_parameters, function_call
 from gradaudit.specs.probes.choice import with_probes

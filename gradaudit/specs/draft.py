@@ -11,7 +11,8 @@ from gradaudit.functions.interface import Function
 from gradaudit.records.case import FileArray
 from gradaudit.records.function_call import FunctionCall
 from gradaudit.specs import files, shapes
-from gradaudit.specs.models import CaseKeys, FileValues
+from gradaudit.specs.array_models import FileValues
+from gradaudit.specs.models import CaseKeys
 from gradaudit.specs.nodes import Node, Problem, find, problem_at, problem_at_key
 
 Codes = Iterable[str] | Callable[[], Iterable[str]] | None

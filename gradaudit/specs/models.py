@@ -10,176 +10,24 @@ from collections.abc import Callable
 from functools import cache
 from typing import Annotated, Any, Literal, Union
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Discriminator,
-    Field,
-    StringConstraints,
-    Tag,
-    WithJsonSchema,
-    create_model,
-)
+from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, create_model
 
 from gradaudit.functions import formula, registry, stand_in
 from gradaudit.functions.interface import Parameter
 from gradaudit.records.case import FORMULA, SELF
 from gradaudit.records.evaluation import EAGER, EXECUTIONS
 from gradaudit.specs import backend_types, probes
-from gradaudit.specs.shapes import MAX_RANK
+from gradaudit.specs.array_models import Logits, Number, Strict, Targets, Text, UpstreamChoice
 from gradaudit.specs.spellings import CODE_PATTERN, CodeOrMapping, NameOrMapping, OneOrMore, printable
-
-MAX_EXTENT = 2**40
-"""Elements along one axis: beyond any memory, and far from overflowing a product of MAX_RANK of them in Python."""
-MAX_SEED = 2**63 - 1
 
 DEVICE_PATTERN = "^(cpu|mps|cuda(:[0-9]{1,3})?)$"
 FRAMEWORKS = ("torch", "numpy", "onnx", "jax", "tensorflow")
 """What users' own functions may be written in; onnx stands for a file."""
 
-SOURCE = "source"
-"""Error type of an array source that is none of the known kinds."""
 
-
-Number = Annotated[float, Field(allow_inf_nan=False)]
-Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
-Text = Annotated[str, StringConstraints(min_length=1, max_length=200), BeforeValidator(printable)]
 Numbers = Annotated[list[Number], Field(min_length=1, json_schema_extra={"uniqueItems": True}), OneOrMore()]
-Extent = Annotated[int, Field(ge=1, le=MAX_EXTENT)]
-
-NESTED_NUMBERS: dict[str, object] = {
-    "type": "array",
-    "minItems": 1,
-    "items": {"anyOf": [{"type": "number"}, {"$ref": "#/$defs/NestedNumbers"}]},
-    "title": "Numbers",
-    "description": "Nested lists of numbers, all of one length along each axis.",
-}
 
 
-class Strict(BaseModel):
-    """No unknown keys, no conversions from text."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class RandomLogits(Strict):
-    """Logits drawn from a distribution."""
-
-    shape: Annotated[list[Extent], Field(min_length=1, max_length=MAX_RANK), OneOrMore()]
-    distribution: Literal["normal", "uniform"] = "normal"
-    scale: Number = Field(1.0, description="The draws are multiplied by it.")
-    seed: Seed | None = Field(None, description="Absent: the seed of the run.")
-    generator: Literal["numpy", "torch"] = Field(
-        "numpy",
-        description="numpy.random.default_rng(seed), or torch.manual_seed(seed) with torch.rand or torch.randn.",
-    )
-
-
-class RandomTargets(Strict):
-    """Targets drawn uniformly over the classes that take part."""
-
-    kind: Literal["indices", "probabilities"] = "indices"
-    seed: Seed | None = Field(None, description="Absent: the seed of the run.")
-    ignored: Annotated[int, Field(ge=0)] = Field(0, description="Rows, spread evenly, with ignore_index as label.")
-
-
-class RandomUpstream(Strict):
-    """A standard normal upstream gradient."""
-
-    seed: Seed | None = Field(None, description="Absent: the seed of the run.")
-    generator: Literal["numpy", "torch"] = "numpy"
-
-
-class FileValues(Strict):
-    """An array in a file, relative to the spec."""
-
-    file: Annotated[Text, Field(description="NAME.npy, NAME.npz, or NAME.npz:key")]
-    key: Text | None = Field(None, description="Which array of an .npz file.")
-
-
-class GridAxis(Strict):
-    """Evenly spaced numbers, both ends included."""
-
-    start: Number
-    stop: Number
-    count: Annotated[int, Field(ge=1, le=MAX_EXTENT)]
-
-
-class GridValues(Strict):
-    """One row of two logits for each point of a field."""
-
-    grid: Annotated[list[GridAxis], Field(min_length=2, max_length=2)]
-
-
-class DrawnLogits(Strict):
-    """Logits by a random generator."""
-
-    random: RandomLogits
-
-
-class DrawnTargets(Strict):
-    """Targets by a random generator."""
-
-    random: RandomTargets
-
-
-class DrawnUpstream(Strict):
-    """Upstream gradient by a random generator."""
-
-    random: RandomUpstream
-
-
-Inline = Annotated[list[Any], WithJsonSchema({"$ref": "#/$defs/NestedNumbers"})]
-
-
-class GivenUpstream(Strict):
-    """Upstream gradient in full, or broadcast to the shape of the output."""
-
-    values: Annotated[
-        Inline | Number, WithJsonSchema({"anyOf": [{"type": "number"}, {"$ref": "#/$defs/NestedNumbers"}]})
-    ]
-
-
-def _by_kind(*kinds: str) -> Discriminator:
-    """Which kind of source a value is: "list", "number", "word", or the key of a mapping."""
-
-    def kind_of(value: object) -> str | None:
-        if isinstance(value, dict):
-            kind = next((key for key in value if key in kinds), "")
-        elif isinstance(value, list):
-            kind = "list"
-        elif isinstance(value, str):
-            kind = "word"
-        elif isinstance(value, (int, float)) and not isinstance(value, bool):
-            kind = "number"
-        else:
-            kind = ""
-        return f"<{kind}>" if kind in kinds else None
-
-    return Discriminator(kind_of, custom_error_type=SOURCE, custom_error_message="no known kind of source")
-
-
-Logits = Annotated[
-    Annotated[Inline, Tag("<list>")]
-    | Annotated[DrawnLogits, Tag("<random>")]
-    | Annotated[FileValues, Tag("<file>")]
-    | Annotated[GridValues, Tag("<grid>")],
-    _by_kind("list", "random", "file", "grid"),
-]
-Targets = Annotated[
-    Annotated[Inline, Tag("<list>")]
-    | Annotated[int, Tag("<number>")]
-    | Annotated[DrawnTargets, Tag("<random>")]
-    | Annotated[FileValues, Tag("<file>")],
-    _by_kind("list", "number", "random", "file"),
-]
-UpstreamChoice = Annotated[
-    Annotated[Literal["ones", "random", "per_output"], Tag("<word>")]
-    | Annotated[GivenUpstream, Tag("<values>")]
-    | Annotated[DrawnUpstream, Tag("<random>")],
-    _by_kind("word", "values", "random"),
-]
 Dtype = Literal["float16", "bfloat16", "float32", "float64"]
 Formulation = Literal["fused", "log_softmax", "unfused", "unshifted"]
 Execution = Literal[EXECUTIONS]  # type: ignore[valid-type]
@@ -196,12 +44,12 @@ CodePrefix = Annotated[str, StringConstraints(pattern=r"^[A-Z]{1,3}$|^[A-Z]{3}[0
 class ExpectedFinding(Strict):
     """A finding that must occur; a selector that is absent matches anything."""
 
-    code: Code
-    backend: Text | None = None
-    formulation: Name | None = None
-    dtype: Dtype | None = None
-    scale: Number | None = None
-    subject: Text | None = None
+    code: Code = Field(description="The code of the rule, in full.")
+    backend: Text | None = Field(None, description="Of this backend.")
+    formulation: Name | None = Field(None, description="Of this formulation.")
+    dtype: Dtype | None = Field(None, description="In this dtype.")
+    scale: Number | None = Field(None, description="At this scale of the logits.")
+    subject: Text | None = Field(None, description="Of the subject of this name.")
 
 
 class ClaimedProfile(Strict):
@@ -226,9 +74,14 @@ class SubjectKeys(Strict):
     name: Text | None = Field(None, description="Absent: the name of the function.")
     kwargs: dict[str, Any] = Field({}, description="A class is constructed with them, a function gets them bound.")
     factory: bool = Field(False, description="It is called with kwargs first, and returns the one to audit.")
-    input: Literal["logits", "probabilities", "log_probabilities"] = "logits"
+    input: Literal["logits", "probabilities", "log_probabilities"] = Field(
+        "logits",
+        description="What it is fed, made of the logits, and differentiated by; rounded, and exact from there.",
+    )
     targets: Literal["as_given", "one_hot"] = Field("as_given", description="one_hot: class indices as one-hot rows.")
-    profile: ClaimedProfile | None = None
+    profile: ClaimedProfile | None = Field(
+        None, description="What its author claims, to which it is held. Absent: it computes in the dtype."
+    )
     autocast: Literal["bfloat16", "float16"] | None = Field(None, description="Absent: that of the case.")
     inputs: dict[Literal["logits", "targets", "weight", "upstream"], Text] = Field(
         {}, description="The names of an ONNX file's inputs. Absent: found by name, type and shape."
@@ -249,22 +102,32 @@ class CaseKeys(Strict):
     replaces `function` and `backends` by what is installed.
     """
 
-    name: Text | None = None
+    name: Text | None = Field(None, description="What reports call the case. Absent: the name of the function.")
     semantics: Any = None
     function: Any = None
-    logits: Logits | None = None
-    targets: Targets | None = None
+    logits: Logits | None = Field(
+        None,
+        description="What the function is evaluated at: in full, drawn, from a file, or a grid. One list is one row.",
+    )
+    targets: Targets | None = Field(
+        None,
+        description="Class indices (the shape of the logits without the class axis) or probabilities (their shape).",
+    )
     axis: Annotated[list[int], _unique(), OneOrMore()] = Field(
         [-1], description="The class axis, or axes that are flattened together."
     )
-    upstream: UpstreamChoice = Field("ones", description="The cotangent fed to backward.")
+    upstream: UpstreamChoice = Field(
+        "ones", description="The gradient fed to backward; per_output: one backward for each output, the Jacobian."
+    )
     derivatives: Literal[1, 2] = Field(1, description="2 audits the second order of torch subjects too.")
     device: Annotated[str, StringConstraints(pattern=DEVICE_PATTERN)] = Field(
-        "cpu", description="cpu, cuda, cuda:1, mps"
+        "cpu", description="Where backends compute: cpu, cuda, cuda:1, mps. One that has no such device is missing."
     )
     autocast: Literal["bfloat16", "float16"] | None = Field(None, description="Torch subjects run under it.")
     scale: Numbers = Field([1.0], description="Multiplies the logits; one evaluation each.")
-    dtypes: Annotated[list[Dtype], _unique(), OneOrMore()] = ["float32"]
+    dtypes: Annotated[list[Dtype], _unique(), OneOrMore()] = Field(
+        ["float32"], description="The logits are rounded to each, and evaluated there."
+    )
     backends: list[str] | None = None
     python: Annotated[dict[str, Text], backend_types.MERGED] = Field(
         {}, description="The interpreter, or environment, that has a backend: {mxnet: /path/to/python}."
@@ -282,9 +145,12 @@ class CaseKeys(Strict):
         None, description="Inputs that are added for subjects. Absent: standard where there are any, else none."
     )
     expect: Annotated[list[Annotated[ExpectedFinding, CodeOrMapping()]], OneOrMore()] = Field(
-        [], description="Findings that must occur."
+        [],
+        description="Findings that must occur: codes, wherever in the case, or mappings. Other errors fail it.",
     )
-    ignore: Annotated[list[CodePrefix], OneOrMore()] = Field([], description="Codes, or their beginnings.")
+    ignore: Annotated[list[CodePrefix], OneOrMore()] = Field(
+        [], description="Codes, or their beginnings, that are not reported."
+    )
 
 
 def _parameter_field(parameter: Parameter) -> tuple[Any, Any]:

@@ -8,8 +8,9 @@ from pydantic.json_schema import models_json_schema
 
 from gradaudit import plugins
 from gradaudit.functions import registry
+from gradaudit.specs.array_models import NESTED_NUMBERS
 from gradaudit.specs.formulations import own_to_backends
-from gradaudit.specs.models import NESTED_NUMBERS, case_model, case_name
+from gradaudit.specs.models import case_model, case_name
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -31,7 +32,10 @@ def json_schema() -> dict[str, Any]:
     for semantics in registry.semantics():
         other = definitions.pop(case_name(semantics))
         functions[semantics] = _without_null("function", other["properties"]["function"])
-    properties["function"] = {"anyOf": list(functions.values())}
+    properties["function"] = {
+        "anyOf": list(functions.values()),
+        "description": "What is computed: the name of a function, or a mapping of its name and its parameters.",
+    }
     case["properties"] = properties
     version = {"const": 1, "title": "Version", "description": "Version of the format."}
     single = {
@@ -50,6 +54,7 @@ def json_schema() -> dict[str, Any]:
             "defaults": {"$ref": "#/$defs/Case", "description": "Keys that every case has unless it says otherwise."},
             "cases": {
                 "type": "array",
+                "description": "The cases, audited in this order.",
                 "minItems": 1,
                 "items": {"$ref": "#/$defs/Case", "allOf": _of_semantics(functions)},
             },

@@ -8,8 +8,8 @@ import numpy as np
 
 from gradaudit.records.case import ArraySource, Case, FileArray, InlineArray, RandomArray
 from gradaudit.specs import inline, shapes
+from gradaudit.specs.array_models import DrawnTargets, FileValues, RandomTargets
 from gradaudit.specs.draft import Draft
-from gradaudit.specs.models import DrawnTargets, FileValues, RandomTargets
 from gradaudit.specs.nodes import find
 from gradaudit.specs.parameters import ignored_label, masked
 from gradaudit.specs.wording import number, shape_text

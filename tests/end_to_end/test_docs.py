@@ -11,7 +11,18 @@ import yaml
 from gradaudit import plugins
 from gradaudit.specs import loading
 from tests.end_to_end.conftest import PROJECT
-from tests.end_to_end.pages import CODE_BLOCK, LANGUAGES, Block, blocks, install_plugins, play, run, save, written
+from tests.end_to_end.pages import (
+    CODE_BLOCK,
+    DOCS,
+    LANGUAGES,
+    Block,
+    blocks,
+    install_plugins,
+    play,
+    run,
+    save,
+    written,
+)
 from tests.end_to_end.readme import README, recorded_on, running_on, without_numbers
 
 PAGES = {path.name: path.read_text(encoding="utf-8") for path in written()}
@@ -122,6 +133,26 @@ def test_every_block_is_of_a_kind_that_is_tested():
         "regression.md",
         "tutorial.md",
     }
+
+
+@pytest.mark.parametrize("setting", ["pygments_style", "pygments_dark_style"])
+def test_code_can_be_read_on_its_background(setting):
+    """By WCAG 2, 4.5 to 1."""
+    styles = pytest.importorskip("pygments.styles", reason="comes with gradaudit[docs]")
+    named = re.search(rf'^{setting} = "(.*)"$', (DOCS / "conf.py").read_text(encoding="utf-8"), re.MULTILINE)
+    style = styles.get_style_by_name(named[1])
+    for token, drawn in style:
+        if drawn["color"] and "Error" not in str(token):
+            behind = drawn["bgcolor"] or style.background_color
+            low, high = sorted(map(luminance, (drawn["color"], behind)))
+            assert (high + 0.05) / (low + 0.05) >= 4.5, (named[1], token)
+
+
+def luminance(colour):
+    """Relative luminance of `rrggbb`, with or without `#`."""
+    parts = [int(part, 16) / 255 for part in re.findall("..", colour.removeprefix("#"))]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
 
 def test_blocks_are_told_apart(tmp_path):

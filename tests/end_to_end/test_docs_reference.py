@@ -13,7 +13,9 @@ from markdown_it import MarkdownIt
 from gradaudit.functions import registry as functions
 from gradaudit.functions.unregistered import UNREGISTERED
 from gradaudit.reports.report_schema import report_schema
+from gradaudit.reports.summary import EXIT_MEANINGS
 from gradaudit.rules import registry as rules
+from gradaudit.specs import loading
 from gradaudit.specs.schema import json_schema
 from tests.end_to_end.conftest import run
 from tests.end_to_end.pages import DOCS
@@ -85,6 +87,27 @@ def test_every_key_of_a_spec_is_told(pages):
     assert own <= set(sections)
     for name in own:
         assert [row[0] for row in cells(sections[name])] == list(definitions[name].get("properties", {}))
+
+
+def test_every_row_of_the_reference_says_something(pages):
+    """Keys, parameters, flags, fields, codes and exit statuses: none is only named."""
+    silent = [(name, row) for name, page in pages.items() for row in cells(page) if len(row[-1].split()) < 2]
+    # What an operator of MXNet's is called elsewhere, and what a mean divides by, may be one word.
+    assert not [(name, row) for name, row in silent if not name.startswith("functions/")]
+    assert not [(name, row) for name, row in silent if not row[-1].strip()]
+    statuses = cells(pages["commands.md"].partition("## Exit status")[2])
+    assert [int(row[0]) for row in statuses] == sorted(EXIT_MEANINGS)
+
+
+def test_the_example_of_a_spec_is_read(pages):
+    (example,) = re.findall(r"```yaml\n(.*?)```", pages["spec.md"], re.DOTALL)
+    first, second = loading.load_text(example, "page.yaml", ".")
+    assert (first.backends, first.scale, second.formulations) == (
+        ("numpy", "torch"),
+        (1.0, 10.0, 100.0),
+        ("unfused",),
+    )
+    assert [each.code for each in second.expect] == ["BUG461"]
 
 
 def test_every_field_of_the_report_is_told(pages):

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from gradaudit.errors import SpecError
-from gradaudit.specs import models
+from gradaudit.specs import array_models, models
 from gradaudit.specs.loading import load_text
 from gradaudit.specs.nodes import plain
 from gradaudit.specs.reader import read
@@ -136,11 +136,11 @@ def test_the_schema_names_its_dialect(validator: jsonschema.Draft202012Validator
         (models.SubjectKeys, None),
         (models.ClaimedProfile, None),
         (models.ExpectedFinding, None),
-        (models.RandomLogits, None),
-        (models.RandomTargets, None),
-        (models.RandomUpstream, None),
-        (models.FileValues, None),
-        (models.GridAxis, None),
+        (array_models.RandomLogits, None),
+        (array_models.RandomTargets, None),
+        (array_models.RandomUpstream, None),
+        (array_models.FileValues, None),
+        (array_models.GridAxis, None),
     ],
 )
 def test_the_schema_has_every_key_of_the_models_and_no_other(
