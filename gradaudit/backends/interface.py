@@ -107,7 +107,9 @@ class Backend:
     a function (`gradaudit.records.evaluation.EXECUTIONS`), and `formulations` those that it alone has, by name.
     `recipes` build an environment for it alone, the preferred one first; without any, one is made of `remedy`.
     `semantics` are the frameworks whose operators it evaluates as those do, asked for as "mxnet.softmax"
-    (`gradaudit.functions.mxnet`).
+    (`gradaudit.functions.mxnet`). `padding` is the label that goes without saying for rows to be ignored by a cross
+    entropy that is written in it: PyTorch's -100, where its convention is followed. None where a framework knows no
+    such label, so that what its losses make of one that nobody asked for is a matter of policy.
     """
 
     name: str
@@ -122,6 +124,7 @@ class Backend:
     formulations: Mapping[str, OwnFormulation] = field(default_factory=lambda: MappingProxyType({}))
     recipes: tuple[Recipe, ...] = ()
     semantics: tuple[str, ...] = ()
+    padding: int | None = None
 
     def held_to(self, formulation: str) -> str:
         """The standard formulation whose tolerance rows `formulation` is held to: its own, or the one declared."""

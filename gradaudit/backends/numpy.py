@@ -53,4 +53,5 @@ BACKEND = Backend(
     remedy="pip install numpy ml-dtypes",
     profile=profile,
     subjects=STANDALONE / "numpy_subjects.py",
+    padding=-100,
 )

@@ -88,4 +88,5 @@ BACKEND = Backend(
     subjects=STANDALONE / "torch_subjects.py",
     devices=("cpu", "cuda", "mps"),
     executions=(EAGER, "compiled"),
+    padding=-100,
 )

@@ -65,3 +65,9 @@ def test_profiles_are_complete_and_no_wider_than_is_possible(
     assert all(u[best] <= u[part] <= u[dtype] for part in inside)
     assert profile.result in (None, dtype)
     assert dtype == (profile.result or profile.storage)
+
+
+def test_a_label_for_padding_goes_without_saying_where_pytorchs_convention_is_followed() -> None:
+    known = {name for name in registry.names() if registry.get(name).padding is not None}
+    assert known == {"numpy", "torch"}
+    assert {registry.get(name).padding for name in known} == {-100}
