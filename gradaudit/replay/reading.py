@@ -28,6 +28,18 @@ STORED = {"float16": "float16", "bfloat16": "uint16", "float32": "float32", "flo
 """What each dtype is in its file."""
 
 
+def folders(path: Path) -> list[Path]:
+    """The folders that hold a saved evaluation: `path` itself, or all of those in it; ReplayError where none is."""
+    if path.name == DOCUMENT and path.is_file():
+        return [path.parent]
+    if (path / DOCUMENT).is_file() or not path.is_dir():
+        return [path]
+    found = sorted(each.parent for each in path.glob(f"*/{DOCUMENT}"))
+    if not found:
+        raise ReplayError(_nothing_in(path))
+    return found
+
+
 def read(folder: Path) -> Saved:
     """The evaluation that was saved in `folder` (or whose JSON file `folder` is); ReplayError where there is none."""
     folder = folder.parent if folder.name == DOCUMENT and folder.is_file() else folder
@@ -71,10 +83,6 @@ def _document(folder: Path) -> Mapping[str, object]:
 def _nothing_in(folder: Path) -> str:
     if not folder.exists():
         return f"there is no folder {str(folder)!r}; `gradaudit check --save-failures FOLDER` saves what fails"
-    inside = sorted(path.parent.name for path in folder.glob(f"*/{DOCUMENT}")) if folder.is_dir() else []
-    if inside:
-        named = ", ".join(inside[:3]) + (", ..." if len(inside) > 3 else "")
-        return f"{str(folder)!r} holds {len(inside)} saved evaluations; name one of them: {named}"
     return f"{str(folder)!r} holds no {DOCUMENT}: it is no folder of a saved evaluation"
 
 

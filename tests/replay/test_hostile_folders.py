@@ -124,8 +124,11 @@ def test_an_array_that_was_changed_is_no_evidence(folder):
     assert "logits.npy was changed after it was saved" in refused(folder)
 
 
-def test_a_folder_of_folders_names_those_in_it(folder):
-    message = refused(folder.parent)
-    assert "holds 3 saved evaluations; name one of them: an-awful-name" in message
-    assert "holds no evaluation.json" in refused(folder.parent.parent)
+def test_a_folder_of_folders_stands_for_all_of_them(folder):
+    found = reading.folders(folder.parent)
+    assert len(found) == 3
+    assert folder in found
+    assert reading.folders(folder) == reading.folders(folder / "evaluation.json") == [folder]
+    with pytest.raises(ReplayError, match=r"holds no evaluation\.json"):
+        reading.folders(folder.parent.parent)
     assert "there is no folder" in refused(folder / "nowhere")

@@ -109,6 +109,60 @@ def test_the_script_of_a_wrong_loss_exits_0_once_the_loss_is_mended(project):
     assert "0 of 21 elements are wrong" in done.out
 
 
+def test_the_script_of_a_loss_runs_where_the_loss_is_not(project, tmp_path):
+    written = gradaudit("replay", str(of(project, "wrong")), "--as-script", "shows.py", folder=project)
+    assert "wrote shows.py, with shows.losses.py beside it" in written.err
+    shutil.copy(project / "shows.py", tmp_path)
+    (project / "losses.py").unlink()
+    # Whoever got the script alone is told what is missing, and that is no verdict.
+    alone = ended([sys.executable, "-I", "shows.py"], tmp_path)
+    assert (alone.status, alone.out) == (3, "this cannot run here without shows.losses.py\n")
+    shutil.copy(project / "shows.losses.py", tmp_path)
+    both = ended([sys.executable, "-I", "shows.py"], tmp_path)
+    assert both.status == 1
+    assert "21 of 21 elements are wrong" in both.out
+    # Something else that goes wrong is not the fault.
+    (tmp_path / "shows.losses.py").write_text("def wrong(logits, targets):\n    raise RuntimeError('another')\n")
+    other = ended([sys.executable, "-I", "shows.py"], tmp_path)
+    assert (other.status, other.out) == (3, "it raised, where numbers are expected: they cannot be compared\n")
+    assert "RuntimeError: another" in other.err
+
+
+def test_what_a_loss_imports_from_beside_it_is_named(project, tmp_path):
+    losses = project / "losses.py"
+    losses.write_text("import factors\n" + losses.read_text())
+    (project / "factors.py").write_text("ONE = 1\n")
+    written = gradaudit("replay", str(of(project, "crash")), "--as-script", "shows.py", folder=project)
+    assert "the loss imports factors from beside it: whoever gets the script needs that, too" in written.err
+    for name in ("shows.py", "shows.losses.py"):
+        shutil.copy(project / name, tmp_path)
+    losses.unlink()
+    (project / "factors.py").unlink()
+    alone = ended([sys.executable, "-I", "shows.py"], tmp_path)
+    assert (alone.status, alone.out) == (3, "this cannot run here without factors\n")
+
+
+def test_a_script_without_its_framework_gives_no_verdict(project, tmp_path):
+    gradaudit("replay", str(of(project, "awful")), "--as-script", "shows.py", folder=project)
+    (tmp_path / "torch.py").write_text("raise ImportError('no torch here')\n")
+    shutil.copy(project / "shows.py", tmp_path)
+    alone = ended([sys.executable, "shows.py"], tmp_path)
+    assert (alone.status, alone.out) == (3, "this cannot run here: no torch here\n")
+
+
+def test_a_folder_replays_all_that_is_in_it(project):
+    outcome = gradaudit("replay", "failures", "--output-format", "concise", folder=project)
+    assert outcome.status == 3
+    for code, word in (("BUG461", "awful"), ("RUN601", "crash"), ("BUG455", "wrong")):
+        lines = outcome.err.splitlines()
+        assert lines[lines.index(f"replay: {of(project, word)}:") + 1] == f"replay: {code} occurs again"
+        assert sum(code in line for line in outcome.out.splitlines()) == 1
+    assert gradaudit("replay", *map(str, (of(project, "wrong"), of(project, "awful"))), folder=project).status == 1
+    refused = gradaudit("replay", "failures", "--as-script", "shows.py", folder=project)
+    assert refused.status == 2
+    assert "a script shows one evaluation, and these are 3; name one of them: failures/an-awful-name" in refused.err
+
+
 def test_the_script_of_a_crash_outlives_it(project):
     done = script(project, "crash")
     assert done.status == 1

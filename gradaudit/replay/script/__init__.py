@@ -20,7 +20,7 @@ __all__ = ["write"]
 
 
 def write(saved: Saved, path: Path) -> tuple[Path, ...]:
-    """Write the script to `path`, and larger arrays into files beside it, which are returned.
+    """Write the script to `path`, and larger arrays and the user's own file beside it; these are returned.
 
     Raises ReplayError where no script can show the fault, AuditError where a file cannot be written.
     """
@@ -31,7 +31,8 @@ def write(saved: Saved, path: Path) -> tuple[Path, ...]:
     elif saved.failure.kind == "unverified":
         raise ReplayError("no script can show it: the exact values failed their own check, nobody else is at fault")
     files: dict[Path, np.ndarray | bytes] = {}
-    call, arrays = _call(saved)
+    call, arrays, copies = _call(saved, path)
+    files |= copies
     if isinstance(call, onnx_model.Modelled):
         model = path.with_name(f"{path.stem}.onnx")
         files[model] = call.model
@@ -63,7 +64,10 @@ def write(saved: Saved, path: Path) -> tuple[Path, ...]:
     return tuple(files)
 
 
-def _call(saved: Saved) -> tuple[page.Call | onnx_model.Modelled, dict[str, np.ndarray]]:
+def _call(
+    saved: Saved, path: Path
+) -> tuple[page.Call | onnx_model.Modelled, dict[str, np.ndarray], dict[Path, bytes]]:
+    """What computes, the arrays it is given, and the files of the user's that it needs beside `path`."""
     inputs, key = saved.inputs, saved.key
     arrays = arrays_of(inputs)
     if saved.subject is not None:
@@ -72,18 +76,19 @@ def _call(saved: Saved) -> tuple[page.Call | onnx_model.Modelled, dict[str, np.n
         if subject.targets == "one_hot" and inputs.targets is not None and inputs.targets.dtype.kind == "i":
             arrays["targets"] = own_functions.one_hot(inputs)
             inputs = replace(inputs, targets=arrays["targets"])
-        function = own_functions.call(subject, inputs)
-        return frames.call(subject.backend, inputs, function, subject.autocast), arrays
+        function, copies = own_functions.call(subject, inputs, path)
+        return frames.call(subject.backend, inputs, function, subject.autocast), arrays, copies
     backend = registry.get(backend_name.plain(key.backend))
     if inputs.device != "cpu":
         raise ReplayError(f"it was computed on {inputs.device!r}; scripts compute on the CPU")
     request = requests.evaluate(key, inputs, None, 0.0)
     if backend.name == "onnxruntime":
-        return onnx_model.call(backend.adapter, request, arrays)
+        return *onnx_model.call(backend.adapter, request, arrays), {}
     tiled = inputs.per_output and inputs.function.name in ("softmax", "log_softmax")
     asked = frames.tiled(inputs) if tiled else inputs
     few = spelled.call(replace(key, backend=backend.name), asked)
     if few is not None:
         arrays = {role: array for role, array in arrays_of(asked).items() if role != "weight"}
-        return frames.call(backend.name, asked, few, tiled=tiled), arrays
-    return extracted.call(backend.name, backend.adapter, request, tuple(arrays), inputs.dtype == "bfloat16"), arrays
+        return frames.call(backend.name, asked, few, tiled=tiled), arrays, {}
+    call = extracted.call(backend.name, backend.adapter, request, tuple(arrays), inputs.dtype == "bfloat16")
+    return call, arrays, {}

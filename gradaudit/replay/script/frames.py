@@ -39,6 +39,7 @@ def call(framework: str, inputs: Inputs, function: Call, autocast: str | None = 
         tuple(dict.fromkeys(("numpy", framework, *function.needs))),
         (*IMPORTS[framework], "import random", "import numpy as np", *function.imports),
         "\n\n\n".join(part.strip("\n") for part in (_heads(inputs), function.source, source)),
+        prepares=function.prepares,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from gradaudit.errors import ReplayError
@@ -14,29 +14,42 @@ from gradaudit.replay.script import literals
 
 WIDTH = 110
 
+NOT_RUN = 3
+"""The status of a script that could not be run: neither is the fault shown, nor is it gone."""
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
     """The part of a script that computes: what it needs, the imports, and the source of a function `compute()` that
-    returns {"loss": ..., "gradient" or "jacobian": ...} as NumPy arrays."""
+    returns {"loss": ..., "gradient" or "jacobian": ...} as NumPy arrays; it `prepares` by a function of that name."""
 
     needs: tuple[str, ...]
     imports: tuple[str, ...]
     source: str
+    prepares: bool = False
 
 
 def text(saved: Saved, call: Call, arrays: Mapping[str, str]) -> str:
     """The whole file; `arrays` are the inputs as Python expressions by their names."""
     parts = [
         f'"""{_introduction(saved, call)}\n"""',
-        "\n".join(sorted({"import sys", *(_VERDICT_IMPORTS if saved.failure else ()), *call.imports})),
+        _imports([*(_FAILS_IMPORTS if saved.failure else _COMPARES_IMPORTS), *call.imports]),
         "\n".join(f"{name.upper()} = {expression}" for name, expression in arrays.items()),
     ]
+    prepared = {"prepare": "        prepare()\n" if call.prepares else ""}
     if saved.failure is not None:
-        parts += [call.source, _FAILS.format(seconds=literals.number(_patience(saved)))]
+        parts += [call.source, _FAILS.format(seconds=literals.number(_patience(saved)), **prepared)]
     else:
-        parts += [_elements(saved), call.source, _COMPARES]
+        parts += [_elements(saved), call.source, _COMPARES.format(**prepared)]
     return "\n\n\n".join(part.strip("\n") for part in parts) + "\n"
+
+
+def _imports(named: Iterable[str]) -> str:
+    """Statements that import, once each; without what they name no verdict is given."""
+    future = sorted({each for each in named if each.startswith("from __future__")})
+    rest = sorted({*named} - {*future, "import sys"})
+    guarded = ["import sys", "", "try:", *(f"    {each}" for each in rest), "except ImportError as error:"]
+    return "\n".join([*future, *guarded, '    print("this cannot run here: %s" % error)', f"    sys.exit({NOT_RUN})"])
 
 
 def shown(saved: Saved) -> list[tuple[str, Element]]:
@@ -74,7 +87,7 @@ def _introduction(saved: Saved, call: Call) -> str:
         *(line for each in said for line in textwrap.wrap(each, WIDTH)),
         "",
         f"Needs {', '.join(call.needs)}. Found with {versions}.",
-        "Exits 1 where the fault shows, and 0 where it does not.",
+        f"Exits 1 where the fault shows, 0 where it does not, and {NOT_RUN} where it could not be run.",
     ]
     # Names and messages of others stand inside a string of three quotes.
     return "\n".join(_harmless(line) for line in lines)
@@ -105,7 +118,12 @@ def is_right(got, exact, tolerance):
 
 
 def main():
-    found = compute()
+    try:
+{prepare}        found = compute()
+    except Exception:
+        traceback.print_exc()
+        print("it raised, where numbers are expected: they cannot be compared")
+        return 3
     wrong = 0
     for name, index, then, exact, tolerance in ELEMENTS:
         array = found.get(name)
@@ -128,13 +146,13 @@ if __name__ == "__main__":
     sys.exit(main())
 """
 
-_VERDICT_IMPORTS = ("import os", "import subprocess")
+_COMPARES_IMPORTS = ("import traceback",)
 
 _FAILS = """
 def main():
     # In a process of its own: what ends it, or never ends, is seen from here.
     if "--here" in sys.argv:
-        for name, array in compute().items():
+{prepare}        for name, array in compute().items():
             print(name, array)
         return 0
     try:
@@ -142,11 +160,15 @@ def main():
     except subprocess.TimeoutExpired:
         print("it did not return within {seconds} seconds")
         return 1
-    if ended:
-        print("it raised" if ended == 1 else "the process ended with status %d" % ended)
-    return 1 if ended else 0
+    if not ended:
+        print("it returned: the fault does not show")
+        return 0
+    print("it raised" if ended == 1 else "the process ended with status %d" % ended)
+    return 1
 
 
 if __name__ == "__main__":
     sys.exit(main())
 """
+
+_FAILS_IMPORTS = ("import os", "import subprocess")
