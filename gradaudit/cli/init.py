@@ -15,38 +15,8 @@ from gradaudit.errors import FlagError
 if TYPE_CHECKING:
     from gradaudit.specs.sketch import Sketch
 
-WORKFLOW = ".github/workflows/gradaudit.yml"
-
-WORKFLOW_TEXT = """\
-# Audits every *.gradaudit.yaml, or the specs of [tool.gradaudit] in pyproject.toml. Written by `gradaudit init`.
-name: gradaudit
-on: [push, pull_request]
-permissions:
-  contents: read
-jobs:
-  gradients:
-    runs-on: ubuntu-latest
-    timeout-minutes: 30
-    steps:
-      - uses: actions/checkout@v4
-      - uses: actions/setup-python@v5
-        with:
-          python-version: "3.12"
-      # What your losses import has to be installed too.
-      - name: Install
-        run: python -m pip install {packages}
-      - name: Audit
-        run: >-
-          gradaudit check --output-format github
-          --report json=gradaudit.json --report markdown="$GITHUB_STEP_SUMMARY"
-      - name: Keep the report
-        if: always()
-        uses: actions/upload-artifact@v4
-        with:
-          name: gradaudit
-          path: gradaudit.json
-          if-no-files-found: ignore
-"""
+EXTRAS = ("jax", "tensorflow")
+"""Frameworks that do not come with gradaudit, by the names of the extras that bring them."""
 
 
 def init(
@@ -56,11 +26,22 @@ def init(
     ],
     output: Annotated[
         str | None,
-        typer.Option(metavar="PATH", help="Where the spec goes. [default: NAME.gradaudit.yaml here]"),
+        typer.Option(
+            metavar="PATH", help="Where the spec goes, a file or a folder. [default: NAME.gradaudit.yaml here]"
+        ),
     ] = None,
     workflow: Annotated[
-        bool, typer.Option("--workflow/--no-workflow", help=f"Write {WORKFLOW} too, for GitHub Actions.")
+        bool,
+        typer.Option(
+            "--workflow/--no-workflow", help="Write .github/workflows/gradaudit.yml too, for GitHub Actions."
+        ),
     ] = True,
+    requirement: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REQUIREMENT", help="What the workflow installs. [default: as this gradaudit was installed]"
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
 ) -> int:
     """Write a commented spec for a loss of your own, and the workflow that audits it.
@@ -68,37 +49,92 @@ def init(
     What the loss computes is guessed from its name and its defaults: read the spec before you trust its verdict.
     """
     from gradaudit.cli import report_formats
-    from gradaudit.specs.starting import spec_text
+    from gradaudit.cli import workflow as workflows
+    from gradaudit.specs import starting
 
     found, file = _sketched(target)
-    stem = re.sub(r"(?<=[a-z])(?=[A-Z])|[^\w]+", "_", found.attribute).lower().strip("_")
-    spec = Path(output or f"{stem}.gradaudit.yaml")
-    text = spec_text(found, _from(spec, target, file))
-    _check(text, spec)
-    files = [(spec, text)]
-    place = Path(WORKFLOW)
-    content = WORKFLOW_TEXT.format(packages=_packages())
-    if workflow and not (place.is_file() and place.read_bytes() == content.encode()):
-        files.append((place, content))
-    taken = [str(path) for path, _ in files if os.path.lexists(path)]
-    if taken and not force:
-        raise FlagError(
-            f"{' and '.join(taken)} {'is' if len(taken) == 1 else 'are'} there already; --force overwrites, "
-            "--output PATH names another spec, and --no-workflow leaves the workflow alone"
-        )
+    spec = _place(output, found.attribute)
+    if os.path.lexists(spec) and not force:
+        raise FlagError(f"{spec} is there already; --force overwrites, and --output PATH names another spec")
+    _check(starting.spec_text(found, _from(Path(), target, file)))
+    files = [(spec, starting.spec_text(found, _from(spec.parent, target, file)))]
+    notes = []
+    if workflow:
+        root = workflows.repository(Path.cwd())
+        place = Path(os.path.relpath(root / workflows.PLACE))
+        content, remark = _workflow(root, requirement, found.framework)
+        if not os.path.lexists(place) or force:
+            files.append((place, content))
+            notes.append(remark)
+        elif place.read_text("utf-8", "replace") != content:
+            notes.append(f"{place} is there already and stays as it is; --force writes it anew")
+    elif requirement is not None:
+        raise FlagError("--requirement is for the workflow, which --no-workflow leaves alone; give one of them")
     for path, content in files:
         path.parent.mkdir(parents=True, exist_ok=True)
         report_formats.write_file(content, path)
     write_lines([f"wrote {path}" for path, _ in files])
-    if found.required:
-        say(f"{found.attribute} needs {', '.join(found.required)}: fill in kwargs: in {spec}")
+    missing = starting.to_fill_in(found)
+    if missing:
+        notes.append(f"{found.attribute} needs {', '.join(missing)}: fill in kwargs: in {spec}")
+    notes += [starting.turned_round(found), _unfound(spec)]
+    for note in notes:
+        if note:
+            say(note)
     say(f"read {spec}, and then: gradaudit check {spec}")
     return 0
 
 
+def _place(output: str | None, attribute: str) -> Path:
+    """Where the spec goes: a file, or a folder for one of the usual name."""
+    stem = re.sub(r"(?<=[a-z])(?=[A-Z])|[^\w]+", "_", attribute).lower().strip("_")
+    name = f"{stem}.gradaudit.yaml"
+    if output is None:
+        return Path(name)
+    if output.endswith(("/", os.sep)) or Path(output).is_dir():
+        return Path(output, name)
+    if Path(output).suffix not in (".yaml", ".yml"):
+        raise FlagError(
+            f"--output {output!r}: the name of a spec ends in .yaml; expected such as {Path(output, name)}, "
+            f"or a folder ({output}/)"
+        )
+    return Path(output)
+
+
+def _workflow(root: Path, given: str | None, framework: str) -> tuple[str, str]:
+    """The text of the workflow, and what is to be said of it."""
+    from gradaudit.cli import requirement, workflow
+
+    working = workflow.project(Path.cwd(), root)
+    asked, remark = (requirement.checked(given), "") if given is not None else requirement.installed(root, working)
+    if framework in EXTRAS and given is None:
+        asked = requirement.with_extra(asked, framework)
+    return workflow.text(root, working, asked), remark
+
+
+def _unfound(spec: Path) -> str:
+    """What to say where `gradaudit check` alone, and so the workflow, would not come upon the spec."""
+    from gradaudit.cli import project_file
+    from gradaudit.errors import RequestError
+
+    project = project_file.read(Path.cwd())
+    if not project.values.get("specs"):
+        if spec.match(project_file.PATTERN):
+            return ""
+        return f"`gradaudit check` by itself finds {project_file.PATTERN}; it is to be told of {spec}"
+    try:
+        named = [Path(each).resolve() for each in project_file.default_specs(project, Path.cwd())]
+    except RequestError:
+        named = []
+    if any(spec.resolve().is_relative_to(each) for each in named):
+        return ""
+    return f"{project.place('specs')} does not name {spec}: add it, or `gradaudit check` by itself passes it over"
+
+
 def _sketched(target: str) -> tuple[Sketch, Path]:
     """What the target is, and its file."""
-    from gradaudit.specs.sketch import Sketch, sketch, source_file
+    from gradaudit.specs.sketch import Sketch, sketch
+    from gradaudit.specs.source_files import source_file
 
     if target.endswith(".onnx"):
         if not Path(target).is_file():
@@ -111,28 +147,19 @@ def _sketched(target: str) -> tuple[Sketch, Path]:
     return sketch(file, attribute), file
 
 
-def _from(spec: Path, target: str, file: Path) -> str:
-    """The target as it is named in the spec: a file from the folder of the spec, a module as it is."""
+def _from(folder: Path, target: str, file: Path) -> str:
+    """The target as a spec in `folder` names it: a file by its path from there, a module as it is."""
     where, _, attribute = target.rpartition(":")
+    path = Path(os.path.relpath(file, folder)).as_posix()
     if not where:
-        return Path(os.path.relpath(file, spec.parent)).as_posix()
-    return f"{Path(os.path.relpath(file, spec.parent)).as_posix()}:{attribute}" if where.endswith(".py") else target
+        return path
+    return f"{path}:{attribute}" if where.endswith(".py") else target
 
 
-def _check(text: str, spec: Path) -> None:
-    """Read the text as `check` would; what is wrong with it then is said before anything is written."""
+def _check(text: str) -> None:
+    """Read the text, as of a spec in this folder, as `check` would; what is wrong with it is said before anything is
+    written."""
     from gradaudit.rules import registry
     from gradaudit.specs.loading import load_text
 
-    load_text(text, str(spec), os.path.dirname(spec) or ".", known_codes=registry.codes)  # noqa: PTH120
-
-
-def _packages() -> str:
-    """What pip is to install: gradaudit, and what the project here says that it needs."""
-    parts = ["gradaudit"]
-    project = Path("pyproject.toml")
-    if project.is_file() and re.search(r"^\[project\]", project.read_text("utf-8", "replace"), re.MULTILINE):
-        parts.append("-e .")
-    if Path("requirements.txt").is_file():
-        parts.append("-r requirements.txt")
-    return " ".join(parts)
+    load_text(text, "the spec", ".", known_codes=registry.codes)

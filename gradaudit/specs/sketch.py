@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import ast
 import difflib
-import importlib.machinery
-import os
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from gradaudit.errors import FlagError
+from gradaudit.specs import source_traits
+from gradaudit.specs.source_files import imported, parsed
 
 FRAMEWORKS = {
     "torch": "torch",
@@ -27,6 +26,8 @@ FRAMEWORKS = {
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 CALLS = ("forward", "__call__", "call")
 """The methods by which a class of losses computes, by framework."""
+MOST_IMPORTS = 8
+"""How many files a name is followed through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,8 @@ class Sketch:
 
     `inputs` are what it is called with (logits, targets), empty where that does not show; `options` its other
     parameters, each with its default, `required` those without one. `text` is the source of the definition.
+    `factory`: it returns what is to be called; `targets_first`: its inputs are named in the other order;
+    `one_hot`: it wants labels as rows; `reading`: what its first input is named as.
     """
 
     framework: str
@@ -43,48 +46,54 @@ class Sketch:
     options: tuple[tuple[str, object], ...]
     required: tuple[str, ...]
     text: str
-
-
-def source_file(where: str) -> Path:
-    """The file of `path.py` or of a module, which is looked for here and on the path; FlagError otherwise."""
-    if where.endswith(".py"):
-        if not Path(where).is_file():
-            raise FlagError(f"{where!r}: there is no such file; name one that ends in .py, as in losses.py:MyLoss")
-        return Path(where)
-    parts = where.split(".")
-    if not all(part.isidentifier() for part in parts):
-        raise FlagError(f"{where!r} is neither a module nor a file that ends in .py; name one as in losses.py:MyLoss")
-    here = str(Path.cwd())
-    found = importlib.machinery.PathFinder.find_spec(parts[0], [here, *(place for place in sys.path if place)])
-    bases = list(found.submodule_search_locations or ()) if found else []
-    candidates = [Path(base, *parts[1:]).with_suffix(".py") for base in bases if parts[1:]]
-    candidates += [Path(base, *parts[1:], "__init__.py") for base in bases]
-    candidates += [Path(found.origin)] if found and found.origin and not parts[1:] else []
-    for path in candidates:
-        if path.suffix == ".py" and path.is_file():
-            return path
-    raise FlagError(f"{where!r}: there is no such module here or among the installed ones; name its file, as in "
-                    "losses.py:MyLoss")  # fmt: skip
+    factory: bool = False
+    targets_first: bool = False
+    one_hot: bool = False
+    reading: str = "logits"
 
 
 def sketch(path: Path, attribute: str) -> Sketch:
-    """What `attribute` of a file is; FlagError where the file is no Python or has no such name."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        tree = ast.parse(text)
-    except (OSError, ValueError, RecursionError, MemoryError) as error:
-        raise FlagError(f"{os.fspath(path)!r} cannot be read as Python: {error}") from None
-    except SyntaxError as error:
-        raise FlagError(f"{path}:{error.lineno}: it cannot be read as Python: {error.msg}") from None
+    """What `attribute` of a file is; FlagError where the file is no Python or has no such name.
+
+    A name that the file imports from a file of the user's is looked up there.
+    """
+    text, tree = parsed(path)
     node = _definition(tree, attribute, path)
+    for _ in range(MOST_IMPORTS):
+        elsewhere = None if node is not None else imported(tree, path, attribute)
+        if elsewhere is None:
+            break
+        path, name = elsewhere
+        text, tree = parsed(path)
+        node = _definition(tree, name, path)
     packages = _packages(tree)
     if node is None:
         return Sketch(_framework(packages.values()), attribute, (), (), (), "")
     used = {name.id for name in ast.walk(node) if isinstance(name, ast.Name)}
     named = [package for alias, package in packages.items() if alias in used]
     framework = _framework(named or packages.values())
+    source = ast.get_source_segment(text, node) or ""
+    if not isinstance(node, ast.ClassDef) and source_traits.makes_a_loss(node):
+        given = _parameters(node)
+        options = tuple((name, default) for name, default in given if default is not ...)
+        required = tuple(name for name, default in given if default is ...)
+        return Sketch(framework, attribute, (), options, required, source, factory=True)
     inputs, options, required = _signature(node, framework)
-    return Sketch(framework, attribute, inputs, options, required, ast.get_source_segment(text, node) or "")
+    call = _call(node)
+    swapped = source_traits.targets_first(inputs)
+    targets = inputs[:1] if swapped else inputs[1:2]
+    return Sketch(
+        framework,
+        attribute,
+        inputs,
+        options,
+        required,
+        source,
+        # Losses of Keras are called in Keras's order.
+        targets_first=swapped and not (isinstance(node, ast.ClassDef) and _is_kerass(node)),
+        one_hot=call is not None and bool(targets) and source_traits.takes_one_hot(call, targets[0]),
+        reading="logits" if swapped else source_traits.reading(inputs),
+    )
 
 
 def _definition(tree: ast.Module, attribute: str, path: Path) -> Definition | None:
@@ -96,7 +105,8 @@ def _definition(tree: ast.Module, attribute: str, path: Path) -> Definition | No
         if part not in known:
             if "*" in known:
                 return None
-            names = [name for name in known if not name.startswith("_")]
+            own = [name for name, bound in known.items() if bound is not None]
+            names = [name for name in own or known if not name.startswith("_")]
             close = difflib.get_close_matches(part, names, n=1)
             hint = (
                 f"did you mean {close[0]}?"
@@ -149,11 +159,11 @@ def _signature(
     node: Definition, framework: str
 ) -> tuple[tuple[str, ...], tuple[tuple[str, object], ...], tuple[str, ...]]:
     if isinstance(node, ast.ClassDef):
-        methods = {each.name: each for each in node.body if isinstance(each, ast.FunctionDef)}
-        call = next((methods[name] for name in CALLS if name in methods), None)
+        methods = _methods(node)
+        call = _call(node)
         inputs = tuple(name for name, _ in _parameters(call)[1:]) if call else ()
         made = _parameters(methods["__init__"])[1:] if "__init__" in methods else []
-        if any(isinstance(base, ast.Attribute | ast.Name) and "Function" in ast.unparse(base) for base in node.bases):
+        if any("Function" in ast.unparse(base) for base in _named_bases(node)):
             # An autograd.Function: `forward(ctx, logits, targets)`, and it is not constructed.
             return inputs, (), ()
     else:
@@ -163,6 +173,27 @@ def _signature(
         made = given[len(inputs) :]
     options = tuple((name, default) for name, default in made if default is not ...)
     return inputs, options, tuple(name for name, default in made if default is ...)
+
+
+def _methods(node: ast.ClassDef) -> dict[str, ast.FunctionDef]:
+    return {each.name: each for each in node.body if isinstance(each, ast.FunctionDef)}
+
+
+def _call(node: Definition) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
+    """What computes: a function itself, of a class the method that its framework calls."""
+    if not isinstance(node, ast.ClassDef):
+        return node
+    methods = _methods(node)
+    return next((methods[name] for name in CALLS if name in methods), None)
+
+
+def _named_bases(node: ast.ClassDef) -> list[ast.expr]:
+    return [base for base in node.bases if isinstance(base, ast.Attribute | ast.Name)]
+
+
+def _is_kerass(node: ast.ClassDef) -> bool:
+    """Whether a class is a loss of Keras, by its bases and its method."""
+    return "call" in _methods(node) and any("Loss" in ast.unparse(base) for base in _named_bases(node))
 
 
 def _parameters(node: ast.FunctionDef | ast.AsyncFunctionDef) -> list[tuple[str, object]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import textwrap
 from collections.abc import Mapping
 from itertools import pairwise
 
@@ -33,6 +34,13 @@ OF_LOSSES: Mapping[str, tuple[str, ...]] = {
 """Parameters of a function that are taken from the defaults of the loss."""
 
 PADDING = re.compile(r"ignore|pad|mask|-100", re.IGNORECASE)
+CLASSES = 10
+"""How many classes the drawn logits have."""
+CLASS_COUNTS = frozenset(
+    {"num_classes", "n_classes", "nclasses", "classes", "num_class", "n_class", "num_labels", "vocab_size", "vocab"}
+)
+"""Parameters without a default that are usually the number of classes."""
+
 UNPADDED = "[ordinary, ones, gap-far-loser, gap-far-winner, offset-large, many-classes, one-row]"
 """Probes without ignored rows."""
 
@@ -68,11 +76,11 @@ def spec_text(found: Sketch, target: str) -> str:
         f"name: {_scalar(found.attribute.rpartition('.')[2])}",
         "",
         "# What it is meant to compute, which nobody but you knows. " + _guess(read_off),
-        "# `gradaudit explain focal` tells of a function; a formula may stand here too: {formula: ...}.",
+        f"# `gradaudit explain {name}` tells of it; a formula may stand here too: {{formula: ...}}.",
         f"function: {call}",
         "",
         "# The inputs that you care about; values, or a file: {file: logits.npy}.",
-        "logits: {random: {distribution: normal, shape: [16, 10], scale: 2.0, seed: 1}}",
+        f"logits: {{random: {{distribution: normal, shape: [16, {CLASSES}], scale: 2.0, seed: 1}}}}",
     ]
     if labels:
         lines.append(f"targets: {{random: {{seed: 2{', ignored: 3' if padded else ''}}}}}")
@@ -83,18 +91,8 @@ def spec_text(found: Sketch, target: str) -> str:
         "scale: [1, 10]             # multiplies the logits: large ones saturate",
         "dtypes: [float32]          # float16, bfloat16 and float64 too",
         "",
-        "subjects:",
-        f"  - {found.framework}: {_scalar(target)}",
+        *_subject(found, target, labels=labels),
     ]
-    if found.required:
-        needed = ", ".join(f"{key}: ..." for key in found.required)
-        lines.append(f"    # kwargs: {{{needed}}}   # to be filled in: it has no default")
-    else:
-        options = ", ".join(f"{key}: {_scalar(value)}" for key, value in found.options if value is not None)
-        lines.append(f"    # kwargs: {{{options or 'name: value'}}}   # other than its defaults")
-    lines += ["    # input: probabilities    # where it does not take logits"]
-    if labels:
-        lines += ["    # targets: one_hot"]
     if labels and not padded:
         lines += [
             "",
@@ -107,6 +105,48 @@ def spec_text(found: Sketch, target: str) -> str:
         "# expect: [BUG402]",
     ]
     return "\n".join(lines) + "\n"
+
+
+def to_fill_in(found: Sketch) -> tuple[str, ...]:
+    """The parameters without a default for which nobody but the user knows a value."""
+    return tuple(name for name in found.required if name not in CLASS_COUNTS)
+
+
+def turned_round(found: Sketch) -> str:
+    """What to do about a loss whose inputs stand in the other order; "" where they do not."""
+    if not found.targets_first:
+        return ""
+    name, inputs = found.attribute, ", ".join(found.inputs[:2])
+    return (
+        f"{name} is called {name}(logits, targets), and its parameters are ({inputs}): write beside it "
+        f"`def audited(logits, targets): return {name}(targets, logits)` and name that in the spec"
+    )
+
+
+def _subject(found: Sketch, target: str, *, labels: bool) -> list[str]:
+    """The entry of the loss, with what shows in its source, and with what else there is as comments."""
+    lines = [f"# {line}" for line in textwrap.wrap(turned_round(found), 116)] + ["subjects:"]
+    lines.append(f"  - {found.framework}: {_scalar(target)}")
+    if found.factory:
+        lines.append("    factory: true          # it is called with kwargs, and what it returns is audited")
+    counts = [f"{key}: {CLASSES}" for key in found.required if key in CLASS_COUNTS]
+    if to_fill_in(found):
+        needed = ", ".join([*counts, *(f"{key}: ..." for key in to_fill_in(found))])
+        lines.append(f"    # kwargs: {{{needed}}}   # to be filled in: it has no default")
+    elif counts:
+        lines.append(f"    kwargs: {{{', '.join(counts)}}}   # as many as the logits have")
+    else:
+        options = ", ".join(f"{key}: {_scalar(value)}" for key, value in found.options if value is not None)
+        lines.append(f"    # kwargs: {{{options or 'name: value'}}}   # other than its defaults")
+    if found.reading == "logits":
+        lines.append("    # input: probabilities    # where it does not take logits")
+    else:
+        lines.append(f"    input: {found.reading}   # by the name of its first parameter")
+    if labels and found.one_hot:
+        lines.append("    targets: one_hot       # labels as rows: its source takes them so")
+    elif labels:
+        lines.append("    # targets: one_hot")
+    return lines
 
 
 def _guess(read_off: str) -> str:
