@@ -68,11 +68,10 @@ def save(
 
 def _with_folders(report: Report, outcome: Outcome) -> Report:
     """The report in which the findings of what was saved name its folder."""
-    folders = {
-        id(finding): str(folder)
-        for folder, findings in zip(outcome.written, outcome.findings, strict=True)
-        for finding in findings
-    }
+    folders: dict[int, str] = {}
+    for folder, findings in zip(outcome.written, outcome.findings, strict=True):
+        for finding in findings:
+            folders.setdefault(id(finding), str(folder))
     cases = []
     for case in report.cases:
         found = tuple(

@@ -24,6 +24,7 @@ from gradaudit.records.evaluation import EvaluationKey
 from gradaudit.records.report import Report
 from gradaudit.reports.findings import place
 from gradaudit.reports.number_format import count
+from gradaudit.reports.terminal import terminal_safe
 
 DEFAULT_FILE = "gradaudit-baseline.txt"
 """The baseline where none is named."""
@@ -47,7 +48,7 @@ EvaluationStates = Mapping[tuple[str, str, str, str, str, float, str, bool], str
 
 def update_command(path: str) -> str:
     """The command that records the present state in the baseline `path`."""
-    return UPDATE if path == DEFAULT_FILE else f"{UPDATE} --file {shlex.quote(path)}"
+    return UPDATE if path == DEFAULT_FILE else f"{UPDATE} --file {shlex.quote(terminal_safe(path))}"
 
 
 def lines(held: AgainstBaseline) -> tuple[str, ...]:

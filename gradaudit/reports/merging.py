@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from gradaudit.errors import ReportError
 from gradaudit.records import backend_name
 from gradaudit.records.evaluation import BackendState
 from gradaudit.records.report import CaseReport, Environment, Report, Shard
+from gradaudit.reports.merged_baseline import merged_baseline
 
 WORST_FIRST = (130, 2, 3, 1, 0)
 """Of several exit statuses the first of these holds."""
@@ -34,7 +35,10 @@ def merged(reports: Sequence[tuple[str, Report]], command: tuple[str, ...]) -> R
         raise ReportError(f"the shards hold {done} of {parts[0][2].cases} cases; they were changed after the audit")
     cases = tuple(case for _, case in sorted(placed, key=lambda each: each[0]))
     first = parts[0][1]
-    statuses = {report.exit_status for _, report, _ in parts}
+    held = [report.baseline for _, report, _ in parts if report.baseline is not None]
+    alone = _worst(each.exit_status_alone for each in held)
+    against = merged_baseline([(name, report) for name, report, _ in parts], alone)
+    fallen_short = against is not None and any(change.fails for change in against.changes)
     rules = {rule.code: rule for _, report, _ in parts for rule in report.rules}
     return Report(
         version=first.version,
@@ -42,11 +46,18 @@ def merged(reports: Sequence[tuple[str, Report]], command: tuple[str, ...]) -> R
         environment=_environment(parts, cases),
         cases=cases,
         rules=tuple(rules[code] for code in sorted(rules)),
-        exit_status=next(status for status in WORST_FIRST if status in statuses),
+        exit_status=_worst([*(report.exit_status for _, report, _ in parts), int(fallen_short)]),
         interrupted=any(report.interrupted for _, report, _ in parts),
         fail_on=first.fail_on,
         not_run=tuple(case for _, report, _ in parts for case in report.not_run),
+        baseline=against,
+        files=dict(sorted(item for _, report, _ in parts for item in report.files.items())),
     )
+
+
+def _worst(statuses: Iterable[int]) -> int:
+    found = set(statuses)
+    return next((status for status in WORST_FIRST if status in found), 0)
 
 
 def _part(name: str, report: Report) -> Part:

@@ -38,6 +38,7 @@ FREE = {
     ),
     *("advice", "statement", "fault", "reason", "remedy", "version", "python", "platform", "code", "target"),
     *("formulation_needed", "precision_needed", "precision", "dtype", "command", "probes", "ignore", "hidden", "own"),
+    *("about", "case", "replay"),
 }
 """Fields of the JSON report that hold texts of others, or might."""
 
@@ -46,6 +47,7 @@ def attacked(document, payload):
     """The document of a report with `payload` behind every text that a stranger may have written."""
     found = copy.deepcopy(document)
     found["cases"] = [_attacked(case, payload) for case in found["cases"]]
+    found["baseline"] = _attacked(found["baseline"], payload)
     found["environment"] = _attacked(found["environment"], payload)
     found["command"] = [f"{part}{payload}" for part in found["command"]]
     found["rules"] = {f"{code}{payload}": _attacked(rule, payload) for code, rule in found["rules"].items()}
