@@ -66,8 +66,8 @@ def init(
         if not os.path.lexists(place) or force:
             files.append((place, content))
             notes.append(remark)
-        elif place.read_text("utf-8", "replace") != content:
-            notes.append(f"{place} is there already and stays as it is; --force writes it anew")
+        else:
+            notes.append(_kept(place, content, found.framework))
     elif requirement is not None:
         raise FlagError("--requirement is for the workflow, which --no-workflow leaves alone; give one of them")
     for path, content in files:
@@ -110,6 +110,14 @@ def _workflow(root: Path, given: str | None, framework: str) -> tuple[str, str]:
     if framework in EXTRAS and given is None:
         asked = requirement.with_extra(asked, framework)
     return workflow.text(root, working, asked), remark
+
+
+def _kept(place: Path, content: str, framework: str) -> str:
+    """What to say of a workflow that is there and may be the user's own by now."""
+    there = place.read_text("utf-8", "replace") if place.is_file() else ""
+    if framework in EXTRAS and framework not in there:
+        return f"{place} stays as it is, and does not name {framework}: it has to install gradaudit[{framework}] too"
+    return "" if there == content else f"{place} is there already and stays as it is; --force writes it anew"
 
 
 def _unfound(spec: Path) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import textwrap
 from collections.abc import Mapping
 from itertools import pairwise
 
@@ -118,14 +117,14 @@ def turned_round(found: Sketch) -> str:
         return ""
     name, inputs = found.attribute, ", ".join(found.inputs[:2])
     return (
-        f"{name} is called {name}(logits, targets), and its parameters are ({inputs}): write beside it "
-        f"`def audited(logits, targets): return {name}(targets, logits)` and name that in the spec"
+        f"{name} is called with (logits, targets), and its parameters are ({inputs}); put this beside it, and name "
+        f"it in the spec:\n  def audited(logits, targets): return {name}(targets, logits)"
     )
 
 
 def _subject(found: Sketch, target: str, *, labels: bool) -> list[str]:
     """The entry of the loss, with what shows in its source, and with what else there is as comments."""
-    lines = [f"# {line}" for line in textwrap.wrap(turned_round(found), 116)] + ["subjects:"]
+    lines = [f"# {line}" for line in turned_round(found).splitlines()] + ["subjects:"]
     lines.append(f"  - {found.framework}: {_scalar(target)}")
     if found.factory:
         lines.append("    factory: true          # it is called with kwargs, and what it returns is audited")

@@ -170,6 +170,10 @@ def test_nothing_is_overwritten_unless_forced(cli, losses):
         ".github/workflows/gradaudit.yml is there already and stays as it is; --force writes it anew" in outcome.err
     )
     assert workflow.read_text() == "mine"
+    outcome = cli("init", "losses.py:in_tensorflow")
+    assert "gradaudit.yml stays as it is, and does not name tensorflow: it has to install gradaudit[tensorflow]" in (
+        outcome.err
+    )
     outcome = cli("init", "losses.py:kl_div", "--no-workflow")
     assert "workflows" not in outcome.err
     assert cli("init", "losses.py:kl_div", "--force").status == 0
@@ -438,8 +442,8 @@ def test_what_a_function_does_with_its_targets(body, one_hot):
 
 def test_an_order_of_arguments_that_no_call_has_is_said(cli, losses):
     spec, said, text = spec_of(cli, losses, "import torch\ndef f(y_true, y_pred):\n    return y_true * y_pred\n")
-    assert "f is called f(logits, targets), and its parameters are (y_true, y_pred): write beside it" in said
-    assert "# f is called f(logits, targets)" in text
+    assert "f is called with (logits, targets), and its parameters are (y_true, y_pred); put this beside it" in said
+    assert "\n#   def audited(logits, targets): return f(targets, logits)\nsubjects:" in text
     assert spec["subjects"] == [{"torch": "losses.py:f", "targets": "one_hot"}]
     _, said, _ = spec_of(cli, losses, "import torch\ndef f(x, y):\n    return x\n")
     assert "is called" not in said
