@@ -1,6 +1,7 @@
 """What others say of a text in their format. Each judge raises AssertionError, or the error of a strict parser."""
 
 import base64
+import copy
 import csv
 import hashlib
 import io
@@ -14,6 +15,7 @@ import html5lib
 import junitparser
 import pytest
 from markdown_it import MarkdownIt
+from pydantic_sarif.model import StaticAnalysisResultsFormatSarifVersion210JsonSchema
 
 from gradaudit.reports.html.style import CSS
 from gradaudit.reports.measurements_csv import COLUMNS
@@ -59,9 +61,23 @@ def strings(value):
         yield value
 
 
+def _before_errata(log):
+    """The log as others' models have it, which were made of a draft of the schema: they know every field and which
+    are due, but the `status` of a suppression was called `state` then."""
+    older = copy.deepcopy(log)
+    for result in (result for run in older["runs"] for result in run["results"]):
+        suppressions = result.get("suppressions", [])
+        assert not any("state" in each for each in suppressions), "it is called status"
+        for each in suppressions:
+            if "status" in each:
+                each["state"] = each.pop("status")
+    return json.dumps(older)
+
+
 def sarif(text):
-    """The log, if its texts are harmless and its addresses are addresses."""
+    """The log, if its structure is that of SARIF, its texts are harmless and its addresses are addresses."""
     log = json.loads(text)
+    StaticAnalysisResultsFormatSarifVersion210JsonSchema.model_validate_json(_before_errata(log), strict=True)
     for string in strings(log):
         harmless(string)
     for result in log["runs"][0]["results"]:

@@ -11,6 +11,7 @@ from gradaudit.records.location import COMMAND_LINE, Location
 from gradaudit.reports import concise, github, gitlab, json_document, junit, markdown, measurements_csv, sarif
 from gradaudit.reports.console import full
 from gradaudit.reports.html import page as html_page
+from gradaudit.reports.issues import issues
 from gradaudit.reports.read_document import report_of
 from gradaudit.reports.summary import summary
 from tests.reports import judges, sample_report, subject_report
@@ -43,6 +44,39 @@ def test_the_log_is_sarif_by_the_schema_of_oasis(full_report):
     broken = json.loads(sarif.render(full_report))
     del broken["runs"][0]["results"][0]["message"]
     assert not jsonschema.Draft4Validator(schema).is_valid(broken)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("version",), "2.0.0"),
+        (("runs", 0, "tool"), None),
+        (("runs", 0, "columnKind"), "bytes"),
+        (("runs", 0, "invocations", 0, "executionSuccessful"), None),
+        (("runs", 0, "tool", "driver", "rules", 0, "id"), None),
+        (("runs", 0, "results", 0, "message"), None),
+        (("runs", 0, "results", 0, "message", "text"), 7),
+        (("runs", 0, "results", 0, "level"), "fatal"),
+        (("runs", 0, "results", 0, "ruleIndex"), "0"),
+        (("runs", 0, "results", 0, "baselineState"), "known"),
+        (("runs", 0, "results", 0, "colour"), "red"),
+        (("runs", 0, "results", 0, "suppressions"), [{"justification": "x"}]),
+        (("runs", 0, "results", 0, "partialFingerprints"), ["x"]),
+        (("runs", 0, "results", 0, "locations", 0, "physicalLocation", "region", "startLine"), 0),
+    ],
+)
+def test_the_judge_of_sarif_that_is_always_at_hand_can_say_no(subjects, path, value):
+    log = json.loads(sarif.render(subjects))
+    *parents, last = path
+    target = log
+    for step in parents:
+        target = target[step]
+    if value is None:
+        del target[last]
+    else:
+        target[last] = value
+    with pytest.raises(ValueError, match=str(last)):
+        judges.sarif(json.dumps(log))
 
 
 def test_a_result_of_a_users_loss_stands_on_its_line_and_leads_to_the_spec(subjects):
@@ -106,6 +140,49 @@ def test_a_fingerprint_outlives_moved_lines_and_other_numbers(subjects):
     assert [result["partialFingerprints"] for result in results(later)] == prints
     other = replace(subjects, cases=(replace(case, findings=(replace(case.findings[0], dtype="float16"),)),))
     assert results(other)[0]["partialFingerprints"] != prints[0]
+
+
+def test_a_fingerprint_outlives_another_probe_and_another_order(subjects):
+    case = subjects.cases[0]
+    shown = replace(case.findings[0], probe="ordinary", scale=1.0)
+    other = replace(shown, probe="far", message="another one")
+
+    def prints(*findings):
+        changed = replace(subjects, cases=(replace(case, findings=findings),))
+        found = judges.gitlab(gitlab.render(changed))
+        return {issue["description"].rsplit(":")[-1]: issue["fingerprint"] for issue in found}
+
+    assert [*prints(shown).values()] == [*prints(replace(shown, probe="far")).values()], (
+        "the probe that shows it best"
+    )
+    assert prints(shown, other) == prints(other, shown), "each keeps its own, in whatever order they are found"
+    assert len(set(prints(shown, other).values())) == 2
+    fault = case.faults[0]
+    named = replace(case.findings[0], name=fault.fault, subject=fault.key.subject)
+    assert [*prints(named).values()] == [*prints(replace(named, scale=10.0)).values()], "a fault holds at all scales"
+    assert [*prints(shown).values()] != [*prints(replace(shown, name="other", scale=10.0)).values()]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"code": "BUG403"}, {"subject": "Other"}, {"backend": "numpy"}, {"formulation": "fused"}, {"dtype": "float16"}],
+)
+def test_another_finding_has_another_fingerprint(subjects, changes):
+    case = subjects.cases[0]
+    both = (case.findings[0], replace(case.findings[0], **changes))
+    found = [issue.fingerprint for issue in issues(replace(subjects, cases=(replace(case, findings=both),)))]
+    assert len(set(found)) == 2
+    alone = issues(replace(subjects, cases=(replace(case, findings=both[1:]),)))
+    assert alone[0].fingerprint == found[1]
+
+
+def test_cases_of_one_name_in_two_files_have_fingerprints_of_their_own(subjects):
+    case = subjects.cases[0]
+    moved = replace(case, case=replace(case.case, source=Location("specs/other.yaml", 1)))
+    both, turned = (issues(replace(subjects, cases=cases)) for cases in ((case, moved), (moved, case)))
+    assert len({issue.fingerprint for issue in both}) == len(both)
+    half = len(both) // 2
+    assert [issue.fingerprint for issue in both] == [issue.fingerprint for issue in (*turned[half:], *turned[:half])]
 
 
 def test_findings_that_differ_by_their_numbers_alone_stay_apart(friendly_report):
