@@ -100,6 +100,17 @@ def is_known(line: str) -> bool:
     return False
 
 
+def test_the_distribution_of_the_page_holds_all_of_its_modules():
+    """What setuptools packs is named; it refuses to guess among several modules, and an adapter is run by path."""
+    files = {block.caption: block.text for block in blocks(PAGES["extending.md"]) if block.caption is not None}
+    stated = tomllib.loads(files["pyproject.toml"])
+    assert stated["build-system"]["build-backend"] == "setuptools.build_meta"
+    modules = stated["tool"]["setuptools"]["py-modules"]
+    named = [entry for group in stated["project"]["entry-points"].values() for entry in group.values()]
+    assert {entry.partition(":")[0] for entry in named} < set(modules)
+    assert {f"{module}.py" for module in modules} == {path for path in files if path.startswith("house_")}
+
+
 @pytest.mark.slow
 def test_the_steps_for_ci_run_as_printed(tmp_path):
     files = {block.caption: block for block in blocks(PAGES["ci.md"]) if block.caption is not None}
