@@ -4,11 +4,14 @@ A level is an upper bound on error / tolerance: one of ..., 0.25, 0.375, 0.5, 0.
 and 1.5 times them), the next one up from the error. FAITHFUL stands below all of them: every element is within one
 unit in the last place of the exact value, and no share of a tolerance says more about such an answer.
 
-An error is worse than a level where it lies beyond the next step above the level. The error that was rounded up to
-the level was at most the level, a step is a factor of 4/3 or 3/2, and two steps are a factor of 2. Hence an error
-that grew by less than a third is never called worse, one that doubled always is, and noise on either side of a step,
-where the rounded numbers differ for no reason, changes nothing. Worse than a faithful answer is one off by more than
-2 ulp. Better is the same the other way round.
+An error is worse than a level where it lies above the level by more than noise. Another processor, or another
+version of a library, rounds in another way and draws all rounding errors anew. The largest of m uniform errors
+exceeds g times the largest of the former draw with chance g**-m / 2; among n elements there are m = n / 2 at the
+least, for a row of C classes has C - 1 (its gradient adds up to 0). `growth(n)` is the g at which that chance is
+CHANCE, and no less than LEAST. To be rounded up to a step is a factor of 1.5 at most. So, of 25 elements and more:
+an error that less than doubled is never worse, and one that trebled always is. Of fewer it takes more (a factor of
+8 where there are 8), and the one number of a mean has no noise to be told from: the tolerance alone judges it. In
+place of a level that is FAITHFUL stands 1 ulp. Better is the same the other way round.
 """
 
 from __future__ import annotations
@@ -26,14 +29,21 @@ DIGITS = 3
 
 FAITHFUL_TEXT = "faithful"
 
+CHANCE = 1e-4
+"""How often sound code that rounds in another way may be called worse, of the arrays that an audit measures."""
+
+LEAST = 2.0
+"""The least growth that counts: times the 1.5 of the rounding it is the 3 that is always told."""
+
 
 @dataclass(frozen=True, slots=True)
 class Error:
     """The largest error of an array: `ratio` in tolerances (infinite where something is not finite and should be),
-    `ulp` in units in the last place of its format."""
+    `ulp` in units in the last place of its format; the largest of how many `elements` it is."""
 
     ratio: float
     ulp: float
+    elements: int
 
 
 def level_of(error: Error) -> float:
@@ -57,26 +67,37 @@ def rounded_up(ratio: float) -> float:
         return math.inf
 
 
-def next_up(level: float) -> float:
-    """The step above `level`, which is neither FAITHFUL nor infinite."""
+def next_down(level: float) -> float:
+    """The step below `level`, which is neither FAITHFUL nor infinite; what was rounded up to it was larger."""
     mantissa, _ = math.frexp(level)
-    return level * (1.5 if mantissa == 0.5 else 4.0 / 3.0)
+    return level * (0.75 if mantissa == 0.5 else 2.0 / 3.0)
+
+
+def growth(elements: int) -> float:
+    """The factor by which the largest of so many errors may grow without being worse."""
+    return max(LEAST, (2.0 * CHANCE) ** (-2.0 / max(elements, 1)))
 
 
 def is_worse(error: Error, level: float) -> bool:
-    """Whether `error` is worse than what was rounded up to `level`, by more than the rounding resolves."""
+    """Whether `error` is worse than what was rounded up to `level`, by more than noise."""
+    if level == math.inf:
+        return False
+    if not math.isfinite(error.ratio) or error.ratio > 1.0 >= level:
+        return True
     if level == FAITHFUL:
-        return error.ulp > 2.0 or not error.ratio <= 1.0
-    new = level_of(error)
-    return new > level if math.isinf(new) else new > next_up(level)
+        return error.ulp > growth(error.elements)
+    return level_of(error) != FAITHFUL and error.ratio > growth(error.elements) * level
 
 
 def is_better(error: Error, level: float) -> bool:
-    """Whether what was rounded up to `level` is worse than `error`."""
-    new = level_of(error)
-    if FAITHFUL in (level, new) or math.isinf(level):
-        return new < level
-    return level > next_up(new)
+    """Whether what was rounded up to `level` is worse than `error`, by more than noise."""
+    if level == FAITHFUL or not math.isfinite(error.ratio):
+        return False
+    if level > 1.0 >= error.ratio:
+        return True
+    # None at all may be chance, too, where there are few elements.
+    told_apart = error.ratio > 0.0 or growth(error.elements) == LEAST
+    return told_apart and next_down(level) >= growth(error.elements) * error.ratio
 
 
 def text(level: float) -> str:

@@ -192,7 +192,7 @@ def _standing(measurement: Measurement) -> Standing:
 
 def _error(quantity: Quantity) -> Error:
     ratio = quantity.max_error_over_tolerance
-    return Error(math.inf if math.isnan(ratio) else ratio, quantity.max_ulp)
+    return Error(math.inf if math.isnan(ratio) else ratio, quantity.max_ulp, quantity.elements - quantity.undecided)
 
 
 def _joined(first: Standing | None, second: Standing) -> Standing:
@@ -209,10 +209,14 @@ def _joined(first: Standing | None, second: Standing) -> Standing:
 
 
 def _larger(errors: Iterable[Error]) -> Error:
-    """The largest of each, where a faithful answer's share of the tolerance does not count."""
+    """The largest error of several arrays, where a faithful answer's share of the tolerance does not count.
+
+    It is the largest of the elements of its own array: the errors of other inputs may be much smaller throughout.
+    """
     listed = list(errors)
-    counted = [each.ratio for each in listed if each.ulp > 1.0 or not each.ratio <= 1.0]
-    return Error(max(counted, default=0.0), max(each.ulp for each in listed))
+    counted = [each for each in listed if each.ulp > 1.0 or not each.ratio <= 1.0]
+    largest = max(counted or listed, key=lambda each: each.ratio)
+    return replace(largest, ulp=max(each.ulp for each in listed))
 
 
 def _sentence(case: str, subject: str, backend: str, formulation: str, where: str) -> str:

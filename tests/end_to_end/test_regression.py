@@ -42,6 +42,8 @@ def improves(logits, targets):
     return F.cross_entropy(logits, targets) * (1 + {improves} * ULP)
 """
 
+OTHERWISE = "F.nll_loss(logits.flip(1).log_softmax(1), logits.shape[1] - 1 - targets)"
+
 FIRST = LOSSES.format(worsens=2, breaks="", improves=6)
 SECOND = LOSSES.format(worsens=6, breaks=" * len(targets)", improves=0)
 
@@ -51,13 +53,13 @@ def story(tmp_path_factory):
     """The folder after the story, and the outcome of each command by its name."""
     folder = tmp_path_factory.mktemp("regression")
 
-    def run(*arguments, ci=False):
+    def run(*arguments, ci=False, **environ):
         done = subprocess.run(
             [SCRIPT, *arguments],
             capture_output=True,
             text=True,
             cwd=folder,
-            env={**environment(), "CI": "true"} if ci else environment(),
+            env={**environment(), **({"CI": "true"} if ci else {}), **environ},
             timeout=120,
             check=False,
         )
@@ -138,7 +140,19 @@ def test_the_ratchet_turns_only_forward(story):
     assert run("baseline", "update", "-q").status == 0
     back = run("baseline", "check", "--from", "first.json")
     assert back.status == 1
-    assert "worse: 1\n  losses.gradaudit.yaml:1: losses: improves (torch) float32: loss " in back.out
+    assert "worse: 1\n  losses.gradaudit.yaml:1: losses: improves (torch) float32: gradient " in back.out
+
+
+def test_sound_code_that_rounds_in_another_way_is_no_regression(story):
+    folder, run, _ = story
+    baseline = ("--file", "sound.txt")
+    (folder / "losses.py").write_text(FIRST)
+    assert run("baseline", "update", *baseline, "-q").status == 0
+    # Sums in the other order, without vector instructions, in another spelling.
+    (folder / "losses.py").write_text(FIRST.replace("F.cross_entropy(logits, targets)", OTHERWISE))
+    outcome = run("baseline", "check", *baseline, "-q", ATEN_CPU_CAPABILITY="default", OMP_NUM_THREADS="3")
+    assert (outcome.status, outcome.err) == (0, "")
+    assert outcome.out == "4 evaluations as before; exit status 0: nothing is worse than the baseline\n"
 
 
 def test_in_ci_nothing_is_written(story):

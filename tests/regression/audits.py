@@ -19,7 +19,10 @@ TOLERANCE = 1e-6
 
 
 def measured(subject="loss", gradient=0.25, *, loss=0.0, ulp=20.0, probe=None, row=0, dtype="float32", **changes):
-    """An evaluation with these shares of the tolerance as errors, explained by that row of LADDER (None: by none)."""
+    """An evaluation with these shares of the tolerance as errors, explained by that row of LADDER (None: by none).
+
+    Its gradient is that of an array with many elements, and its loss is one number."""
+    changes = {"elements": 100, **changes}
     gradient_ulp = 0.5 if gradient == 0.0 else ulp
     loss_ulp = 0.5 if loss == 0.0 else ulp
     reached = len(LADDER) if row is None else row + 1

@@ -80,12 +80,12 @@ def test_what_may_explain_it_is_told():
 @pytest.mark.parametrize(
     ("errors", "direction", "since"),
     [
-        ((0.1, 0.11, 0.1, 0.12), "steady", None),
+        ((0.1, 0.11, 0.19, 0.12), "steady", None),
         ((0.1, 0.1, 0.4, 0.5), "worse", 2),
         ((0.1, 0.5, 0.1, 0.5), "worse", 3),
         ((0.5, 0.1, 0.1, 0.1), "better", 1),
         # It creeps: no step is large, and the way from the first to the last is.
-        ((0.1, 0.13, 0.17, 0.22), "worse", 3),
+        ((0.1, 0.15, 0.22, 0.33), "worse", 3),
         ((0.1, 0.1, None, None), "missing", 2),
         ((None, None, 0.1, 0.1), "added", 2),
     ],
