@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from gradaudit.cli.run_flags import RunFlags, with_run_flags
 from gradaudit.cli.streams import say, write, write_lines
 from gradaudit.errors import AuditError, FlagError
 
@@ -18,11 +19,12 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 
 RULE = (
-    "An evaluation is worse where the tolerance that explained it no longer does, or where an error, in units of its "
-    "tolerance, rose by more than the rounding of the file resolves. Errors are rounded up to a power of two or 1.5 "
-    "times one, and worse is what lies beyond the next step: an error that grew by less than a third never is, one "
-    "that doubled always is. An array within 1 ulp of the exact values is faithful, and worse is one that is off by "
-    "more than 2 ulp. Better is the same the other way round."
+    "An evaluation is worse where the tolerance that explained it no longer does, or where the largest error of an "
+    "array, in units of its tolerance, grew by more than rounding in another way does by chance. Of 25 elements and "
+    "more an error that less than doubled never is worse, and one that trebled always is; of fewer it takes more, "
+    "and of a single number (the loss of a mean) the tolerance alone is judge. Errors are rounded up to a power of "
+    "two or 1.5 times one; an array within 1 ulp of the exact values is faithful. Better is the same the other way "
+    "round."
 )
 
 Paths = Annotated[
@@ -54,7 +56,9 @@ app = typer.Typer(
 
 
 @app.command(epilog=RULE)
-def update(
+@with_run_flags
+def update(  # noqa: PLR0917 - Typer passes every option by name
+    run: RunFlags,
     paths: Paths = None,
     saved: Saved = None,
     file: File = None,
@@ -66,9 +70,9 @@ def update(
 ) -> int:
     """Write the baseline from an audit, or from a saved report.
 
-    Audits with the settings of [tool.gradaudit]; for other flags, save a report by `check --report json=PATH` and
-    take it with --from. Errors that are neither worse nor better than the file says stay as they are in it. Exits 2
-    under CI=true, where nobody reviews what is written, and 3 where not everything could be audited.
+    For flags of `check` that are not here, save a report by `check --report json=PATH` and take it with --from.
+    Errors that are neither worse nor better than the file says stay as they are in it. Exits 2 under CI=true, where
+    nobody reviews what is written, and 3 where not everything could be audited.
     """
     from gradaudit.cli import baseline_files, report_formats
     from gradaudit.records.baseline import UNAUDITED
@@ -82,7 +86,7 @@ def update(
             "baseline update` on your machine and commit the file, or add --force"
         )
     former = baseline_files.read(file) if Path(file).exists() else baseline.EMPTY
-    report = _report(paths or [], saved, quiet=quiet)
+    report = _report(paths or [], saved, run, quiet=quiet)
     if report.interrupted:
         say(f"{file} is as it was: the audit was interrupted")
         return INTERRUPTED
@@ -109,7 +113,9 @@ def update(
 
 
 @app.command(epilog=RULE)
-def check(
+@with_run_flags
+def check(  # noqa: PLR0917 - Typer passes every option by name
+    run: RunFlags,
     paths: Paths = None,
     saved: Saved = None,
     file: File = None,
@@ -130,7 +136,7 @@ def check(
 
     file = file or baseline_files.default()
     held = baseline_files.read(file)
-    found = differences(held, _report(paths or [], saved, quiet=quiet))
+    found = differences(held, _report(paths or [], saved, run, quiet=quiet))
     if output_format == "json":
         write(told.document(found, file))
     else:
@@ -142,8 +148,8 @@ def _in_ci() -> bool:
     return os.environ.get("CI", "").lower() not in ("", "0", "false")
 
 
-def _report(paths: list[str], saved: str | None, *, quiet: bool) -> Report:
-    """The saved report, or that of an audit with the settings of the project."""
+def _report(paths: list[str], saved: str | None, run: RunFlags, *, quiet: bool) -> Report:
+    """The saved report, or that of an audit with these flags and the settings of the project."""
     if saved is not None:
         from gradaudit.cli import saved_reports
 
@@ -157,8 +163,9 @@ def _report(paths: list[str], saved: str | None, *, quiet: bool) -> Report:
     from gradaudit.cli.spec_sources import load_specs
 
     project = project_file.read(Path.cwd())
-    origins = {key: project.place(key) for key in project.values}
-    settings = run_settings(project.values, origins, ("gradaudit", *sys.argv[1:]))
+    chosen = {**project.values, **run}
+    origins = {key: f"--{key}" if key in run else project.place(key) for key in chosen}
+    settings = run_settings(chosen, origins, ("gradaudit", *sys.argv[1:]))
     cases = load_specs(paths, project)
     with pipeline.worker_pool(settings) as pool, Progress(sys.stderr, shown=_shown(quiet)) as progress:
         return pipeline.audit(cases, settings, progress.on, pool)

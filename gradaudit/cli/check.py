@@ -7,10 +7,11 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gradaudit.cli.run_flags import FailOn, Ignore, Jobs, MaxMemory, Seed, Select, StartupTimeout, Timeout
 from gradaudit.cli.run_settings import run_settings
 from gradaudit.cli.spec_flags import Given, with_spec_flags
 from gradaudit.cli.streams import Color, color_system, page_width, say, write, write_lines
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
 FINDINGS, NOT_AUDITED, INTERRUPTED = 1, 3, 130
 FULL = "full"
-
-Severity = Literal["error", "warning", "info"]
 
 
 @with_spec_flags
@@ -56,20 +55,9 @@ def check(  # noqa: PLR0917 - Typer passes every option by name
             help="List the N worst findings; files for machines and the status keep all.",
         ),
     ] = None,
-    select: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="CODES", envvar="GRADAUDIT_SELECT", help="Only rules whose code begins so, e.g. CAN,DIV301."
-        ),
-    ] = None,
-    ignore: Annotated[
-        list[str] | None,
-        typer.Option(metavar="CODES", envvar="GRADAUDIT_IGNORE", help="All rules but those whose code begins so."),
-    ] = None,
-    fail_on: Annotated[
-        Severity | None,
-        typer.Option(envvar="GRADAUDIT_FAIL_ON", help="Least severity that exits 1. [default: error]"),
-    ] = None,
+    select: Select = None,
+    ignore: Ignore = None,
+    fail_on: FailOn = None,
     fail_fast: Annotated[
         bool | None,
         typer.Option(
@@ -106,32 +94,11 @@ def check(  # noqa: PLR0917 - Typer passes every option by name
         bool, typer.Option("--no-baseline", help="Leave the baseline that [tool.gradaudit] names aside.")
     ] = False,
     exit_zero: Annotated[bool, typer.Option("--exit-zero", help="Exit 0 in spite of findings.")] = False,
-    timeout: Annotated[
-        float | None,
-        typer.Option(
-            metavar="SECONDS", envvar="GRADAUDIT_TIMEOUT", help="For one evaluation, then it is killed. [default: 60]"
-        ),
-    ] = None,
-    startup_timeout: Annotated[
-        float | None,
-        typer.Option(
-            metavar="SECONDS",
-            envvar="GRADAUDIT_STARTUP_TIMEOUT",
-            help="For a worker to import its framework. [default: 180]",
-        ),
-    ] = None,
-    max_memory: Annotated[
-        str | None,
-        typer.Option(metavar="SIZE", envvar="GRADAUDIT_MAX_MEMORY", help="Cap for each worker, e.g. 2GB or 512MiB."),
-    ] = None,
-    jobs: Annotated[
-        int | None,
-        typer.Option(metavar="N", envvar="GRADAUDIT_JOBS", help="Workers at a time. [default: one for each backend]"),
-    ] = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(metavar="N", envvar="GRADAUDIT_SEED", help="For what a spec leaves to chance. [default: 0]"),
-    ] = None,
+    timeout: Timeout = None,
+    startup_timeout: StartupTimeout = None,
+    max_memory: MaxMemory = None,
+    jobs: Jobs = None,
+    seed: Seed = None,
     save_failures: Annotated[
         str | None,
         typer.Option(metavar="FOLDER", help="Save every failing evaluation with its inputs, for `gradaudit replay`."),

@@ -4,6 +4,7 @@ import io
 import json
 import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -323,3 +324,135 @@ def test_the_commands_of_the_readme_are_there(cli, audits, saved):
         assert name == "gradaudit"
         statuses.append(cli(*arguments).status)
     assert statuses == [0, 0, 1, 1]
+
+
+# -------------------------------------------------------------------------------------------------- settings
+
+
+def project(folder, text):
+    (folder / "pyproject.toml").write_text(f"[tool.gradaudit]\n{text}\n")
+
+
+def test_the_project_names_the_baseline(cli, audits, kept, monkeypatch):
+    """Its path counts from the project file, wherever the commands are run."""
+    (kept / "ci").mkdir()
+    (kept / FILE).rename(kept / "ci" / "known.txt")
+    project(kept, 'baseline = "ci/known.txt"')
+    audits.answer = SECOND
+    assert "\nagainst ci/known.txt:\n" in cli("check", "-q").out
+    below = kept / "below"
+    below.mkdir()
+    monkeypatch.chdir(below)
+    outcome = cli("check", "../a.gradaudit.yaml", "-q")
+    assert outcome.status == 1
+    assert "\nagainst ../ci/known.txt:\n" in outcome.out
+    assert cli("baseline", "update", "--from", "../new.json").out.endswith("../ci/known.txt is written\n")
+    assert cli("baseline", "check", "--from", "../new.json").status == 0
+    assert cli("check", "../a.gradaudit.yaml", "-q").status == 0
+    assert not (below / FILE).exists()
+
+
+def test_flags_win_over_the_environment_and_that_over_the_project(cli, audits, kept, monkeypatch):
+    audits.answer = SECOND
+    project(kept, 'baseline = "gone.txt"')
+    assert "\nagainst gradaudit-baseline.txt:\n" in cli("check", "--baseline", FILE, "-q").out
+    monkeypatch.setenv("GRADAUDIT_BASELINE", FILE)
+    assert "\nagainst gradaudit-baseline.txt:\n" in cli("check", "-q").out
+    monkeypatch.delenv("GRADAUDIT_BASELINE")
+    outcome = cli("check", "--no-baseline", "-q")
+    assert outcome.status == 1
+    assert "against" not in outcome.out
+    both = cli("check", "--no-baseline", "--baseline", FILE)
+    assert (both.status, both.out) == (2, "")
+    assert "error: --no-baseline and --baseline 'gradaudit-baseline.txt': give one of them" in both.err
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("baseline = true", "pyproject.toml: [tool.gradaudit] baseline = True: expected a file, for example"),
+        ('baseline = ""', "pyproject.toml: [tool.gradaudit] baseline = '': expected a file, for example"),
+        ('base-line = "x"', "[tool.gradaudit] has an unknown key 'base-line'; did you mean baseline?"),
+        (
+            'baseline = "gone.txt"',
+            "pyproject.toml: [tool.gradaudit] baseline: the baseline 'gone.txt' cannot be read: No such file or "
+            "directory; `gradaudit baseline update` writes one",
+        ),
+        ('baseline = "."', "pyproject.toml: [tool.gradaudit] baseline: the baseline '.' cannot be read: Is a dir"),
+    ],
+)
+def test_a_baseline_that_the_project_names_wrongly_is_2_before_anything_is_audited(cli, audits, kept, text, message):
+    project(kept, text)
+    outcome = cli("check", "-q")
+    assert (outcome.status, outcome.out, audits.asked) == (2, "", [])
+    assert message in outcome.err
+
+
+def test_the_first_update_writes_where_the_project_says(cli, saved):
+    project(saved, 'baseline = "known.txt"')
+    assert cli("baseline", "update", "--from", "old.json").out.endswith("known.txt is written\n")
+
+
+def test_baseline_audits_as_check_does(cli, audits, kept, monkeypatch):
+    project(kept, "timeout = 5\njobs = 1")
+    monkeypatch.setenv("GRADAUDIT_SEED", "7")
+    for command in (("baseline", "update"), ("baseline", "check"), ("check", "--baseline", FILE)):
+        flags = ("--select", "BUG,DIV", "--ignore", "BUG4", "--fail-on", "warning", "--timeout", "3", "-q")
+        cli(*command, *flags, "--startup-timeout", "9", "--max-memory", "1GB")
+        settings = audits.asked[-1][1]
+        assert (settings.select, settings.ignore, settings.fail_on) == (("BUG", "DIV"), ("BUG4",), "warning")
+        assert (settings.timeout, settings.startup_timeout, settings.max_memory) == (3.0, 9.0, 10**9)
+        assert (settings.jobs, settings.seed) == (1, 7)
+    wrong = cli("baseline", "check", "--select", "XYZ", "-q")
+    assert wrong.status == 2
+    assert "--select" in wrong.err
+
+
+# ------------------------------------------------------------------------------------- the report is the same
+
+
+FORMATS = ("json", "junit", "sarif", "github", "gitlab", "markdown", "csv", "html", "concise", "full")
+
+
+@pytest.mark.parametrize("second", [False, True])
+def test_every_format_and_every_saved_report_agree_with_the_exit_status(cli, audits, kept, second):
+    audits.answer = SECOND if second else FIRST
+    reports = [part for name in FORMATS for part in ("--report", f"{name}={name}.out")]
+    outcome = cli("check", "--baseline", FILE, "-q", *reports)
+    assert outcome.status == int(second)
+    assert json.loads((kept / "json.out").read_text())["exit_status"] == outcome.status
+    assert f'"exitCode": {outcome.status},' in (kept / "sarif.out").read_text()
+    assert ("::error" in (kept / "github.out").read_text()) == second
+    assert ("<failure" in (kept / "junit.out").read_text()) == second
+    for name in ("github", "markdown", "html", "full"):
+        assert f"exit status {outcome.status}: " in " ".join((kept / f"{name}.out").read_text().split())
+    for name in FORMATS:
+        assert cli("render", "json.out", "--output-format", name).out == (
+            (kept / f"{name}.out").read_text() if name != "full" else cli("render", "json.out").out
+        )
+
+
+def test_what_a_line_wise_format_leaves_out_goes_to_standard_error(cli, audits, kept):
+    audits.answer = SECOND
+    outcome = cli("check", "--baseline", FILE, "--output-format", "concise")
+    assert "BUG401 error: breaks (torch) float32: so and so (new)\n" in outcome.out
+    assert "WORSE error: two losses: worsens (torch)" in outcome.out
+    assert "resolved: 1\n  two losses: improves (torch) float32: CAN103 warning\n" in outcome.err
+    assert outcome.err.rstrip().endswith("exit status 1: the audit falls short of the baseline")
+
+
+def test_a_warning_about_execution_is_kept_like_any_other(cli, audits, saved):
+    """What could not be audited is no warning; a warning of that family is a finding as others are."""
+    warned = by_hand.report(
+        by_hand.measured(), findings=[by_hand.finding("RUN607", "import-changed-process", "warning")]
+    )
+    save(saved, warned)
+    cli("baseline", "update", "--from", "other.json")
+    (saved / "a.gradaudit.yaml").write_text(SPEC)
+    audits.answer = replace(warned, fail_on="warning", exit_status=1)
+    assert cli("check", "--baseline", FILE, "-q").status == 0
+    save(saved, by_hand.report(by_hand.measured()))
+    cli("baseline", "update", "--from", "other.json")
+    outcome = cli("check", "--baseline", FILE, "-q", "--report", "junit=junit.xml")
+    assert outcome.status == 1
+    assert "RUN607" in (saved / "junit.xml").read_text()
