@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import textwrap
+import time
 from dataclasses import replace
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
-from gradaudit import __version__, pipeline, resumption
+from gradaudit import __version__, pipeline, resumption, surroundings
 from gradaudit.errors import FlagError, ReportError, RequestError
 from gradaudit.records.location import Location
 from gradaudit.records.report import NotRun
@@ -259,8 +263,100 @@ def test_settings_and_versions_are_part_of_a_case(folder, monkeypatch):
     assert evaluated(seed=1)[0] == NAMES
     assert evaluated(ignore=("SAT",))[0] == NAMES
     assert evaluated(fail_on="info", jobs=1)[0] == []
-    monkeypatch.setattr(resumption, "__version__", "9.9")
+    monkeypatch.setattr(surroundings, "__version__", "9.9")
     assert evaluated()[0] == NAMES
+
+
+@pytest.fixture
+def hashes(folder):
+    """The hashes of the cases as things stand."""
+    cases = loading.load(["spec.yaml"])
+    return lambda: resumption.journal(folder / "kept", cases, [[]] * len(cases)).hashes
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("_own_sources", "changed"), ("_processor", "another one"), ("_plugins", [["new", "1"]])]
+)
+def test_other_sources_and_another_processor_make_every_case_another(hashes, monkeypatch, name, value):
+    before = hashes()
+    assert before == hashes()
+    monkeypatch.setattr(surroundings, name, lambda: value)
+    assert not set(before) & set(hashes())
+
+
+def test_a_variable_that_frameworks_read_makes_every_case_another(hashes, monkeypatch):
+    before = hashes()
+    monkeypatch.setenv("EDITOR", "vi")
+    assert hashes() == before
+    monkeypatch.setenv("ATEN_CPU_CAPABILITY", "default")
+    assert not set(before) & set(hashes())
+
+
+def test_what_is_installed_is_part_of_cases_with_functions_of_the_users(hashes, folder, monkeypatch):
+    def changed(before):
+        return [name for name, one, two in zip(NAMES, before, hashes(), strict=True) if one != two]
+
+    before = hashes()
+    packages = folder.parent / "site"
+    (packages / "some-1.0.dist-info").mkdir(parents=True)
+    (packages / "some-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: some\nVersion: 1.0\n")
+    (packages / "some-1.0.dist-info" / "RECORD").write_text("some.py,sha256=aaaa,1\n")
+    monkeypatch.syspath_prepend(packages)
+    assert changed(before) == ["activation"]
+    # The same version, built anew.
+    before = hashes()
+    surroundings._distributions.cache_clear()
+    (packages / "some-1.0.dist-info" / "RECORD").write_text("some.py,sha256=bbbb,1\n")
+    assert changed(before) == ["activation"]
+    # One that is installed as it stands in a folder changes with its sources.
+    surroundings._distributions.cache_clear()
+    (folder.parent / "work").mkdir()
+    origin = {"url": (folder.parent / "work").as_uri(), "dir_info": {"editable": True}}
+    (packages / "some-1.0.dist-info" / "direct_url.json").write_text(json.dumps(origin))
+    before = hashes()
+    (folder.parent / "work" / "some.py").write_text("x = 1\n")
+    assert changed(before) == ["activation"]
+    # And so does what PYTHONPATH names.
+    (folder.parent / "path").mkdir()
+    monkeypatch.setenv("PYTHONPATH", str(folder.parent / "path"))
+    before = hashes()
+    (folder.parent / "path" / "helping.py").write_text("x = 1\n")
+    assert changed(before) == ["activation"]
+    surroundings._distributions.cache_clear()
+
+
+def test_the_sources_of_gradaudit_are_told_apart(monkeypatch, tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name / "deep").mkdir(parents=True)
+        (tmp_path / name / "deep" / "rule.py").write_text(f"x = {name!r}\n")
+    found = []
+    for name in ("a", "b"):
+        surroundings._own_sources.cache_clear()
+        monkeypatch.setattr(surroundings, "__file__", str(tmp_path / name / "surroundings.py"))
+        found.append(surroundings._own_sources())
+    surroundings._own_sources.cache_clear()
+    assert found[0] != found[1]
+
+
+@pytest.mark.slow
+def test_an_audit_that_was_killed_is_finished_with_the_bytes_of_the_whole(folder):
+    """SIGKILL leaves no time to tidy up; what is finished is on the disk."""
+    command = [Path(sys.executable).parent / "gradaudit", "check", "-q", "spec.yaml", "--output-format", "json"]
+    (whole,) = [subprocess.run([*command], capture_output=True, check=False, cwd=folder).stdout]
+    kept = folder / "kept" / "cases.jsonl"
+    with subprocess.Popen([*command, "--resume", "kept"], stdout=subprocess.DEVNULL, cwd=folder) as process:
+        while process.poll() is None and not kept.is_file():
+            time.sleep(0.005)
+        process.kill()
+    with kept.open("ab") as stream:
+        stream.write(b'{"case": {"cut sh')
+    resumed = [
+        subprocess.run([*command, "--resume", "kept"], capture_output=True, check=False, cwd=folder).stdout
+        for _ in range(2)
+    ]
+    assert [timeless(report_of(json.loads(each))) for each in resumed] == [timeless(report_of(json.loads(whole)))] * 2
+    # Times are those of the evaluations, so that nothing at all is left to differ in the second.
+    assert resumed[0] == resumed[1]
 
 
 def test_another_version_of_a_framework_is_another_case(folder):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Sequence
 
 from gradaudit.errors import FlagError
 from gradaudit.records.case import Case
 from gradaudit.records.report import Shard
+from gradaudit.specs.contents import contents_of
 
 
 def parsed(text: str, flag: str) -> tuple[int, int]:
@@ -30,6 +32,6 @@ def shard(cases: Sequence[Case], index: int, of: int) -> Shard:
 
 
 def digest(cases: Sequence[Case]) -> str:
-    """SHA-256 of the cases' names and places: shards belong together where it is the same."""
-    lines = "\n".join(f"{case.source}\0{case.name}" for case in cases)
-    return hashlib.sha256(lines.encode("utf-8", "surrogatepass")).hexdigest()
+    """SHA-256 of what the cases say, and where: shards belong together where it is the same."""
+    told = json.dumps([contents_of(case) for case in cases], sort_keys=True)
+    return hashlib.sha256(told.encode("utf-8", "surrogatepass")).hexdigest()

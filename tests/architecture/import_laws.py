@@ -24,6 +24,7 @@ FLOORS = (
     "regression",
     "replay",
     "judged",
+    "surroundings",
     "resumption",
     "pipeline",
     "semantics",
