@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from gradaudit.records import backend_name
+from gradaudit.records.evaluation import EAGER
 from gradaudit.records.location import COMMAND_LINE, Location
 
 INPUTS = ("logits", "probabilities", "log_probabilities")
@@ -26,8 +27,9 @@ class Subject:
     indices are to arrive as one-hot rows of the logits' shape. `profile` holds what the author claims (compute,
     accumulate, storage, formulation). `autocast` names the dtype of torch's autocast, if any. `live` is the callable
     itself where it was handed over by the Python API; it then runs in the caller's process. A relative `target` is
-    looked for in `base_directory`, then in the working directory. It computes on `device`, and with `derivatives` 2
-    its second order is asked for too. `python` is the interpreter to run it in; None leaves that to the backend.
+    looked for in `base_directory`, then in the working directory. It computes on `device` in one `execution`, which
+    its name tells where that is not eager ("loss, compiled"), and with `derivatives` 2 its second order is asked for.
+    `python` is the interpreter to run it in; None leaves that to the backend.
 
     An ONNX file is a subject of the backend onnxruntime: `target` is its path, and `graph` holds what the spec says
     of its inputs and outputs ("inputs": {role: name}, "output", "gradient", "external_data").
@@ -49,6 +51,7 @@ class Subject:
     derivatives: int = 1
     python: str | None = None
     graph: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+    execution: str = EAGER
 
     @property
     def worker(self) -> str:

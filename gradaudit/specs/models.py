@@ -136,7 +136,7 @@ class CaseKeys(Strict):
         ["fused"], description="fused, log_softmax, unfused, unshifted, or one that a backend alone has."
     )
     execution: Annotated[list[Execution], _unique(), OneOrMore()] = Field(
-        [EAGER], description="How backends run a function; each does what it offers of these."
+        [EAGER], description="How frameworks run a function, or one of your own; each does what it offers of these."
     )
     subjects: Annotated[list[SubjectKeys], Field(min_length=1), OneOrMore()] = Field(
         [], description="Functions of your own."

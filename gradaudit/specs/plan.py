@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gradaudit.records import backend_name
 from gradaudit.records.case import Case
-from gradaudit.records.evaluation import EAGER, EvaluationKey
+from gradaudit.records.evaluation import EvaluationKey
 from gradaudit.records.kept import KeptCase
 from gradaudit.records.subject import Subject
+from gradaudit.specs import executions
 
 if TYPE_CHECKING:
     from gradaudit.records.inputs import Inputs
@@ -138,30 +138,16 @@ def _planned(case: Case) -> list[PlannedInputs]:
 
 def _built_in(case: Case, dtype: str, scale: float, probe: str | None) -> tuple[EvaluationKey, ...]:
     return tuple(
-        EvaluationKey(_shown(backend, execution), backend, formulation, dtype, scale, probe, execution)
+        EvaluationKey(executions.shown(backend, execution), backend, formulation, dtype, scale, probe, execution)
         for formulation in case.formulations
         for backend in case.backends
-        for execution in _executions(case, backend)
+        for execution in executions.offered(case.executions, backend)
     )
-
-
-def _executions(case: Case, backend: str) -> tuple[str, ...]:
-    """What the backend offers of what the case asks for; the first of those, to be refused, where that is nothing."""
-    if case.executions == (EAGER,):
-        return case.executions
-    from gradaudit import plugins
-
-    offered = getattr(plugins.get("gradaudit.backends", backend_name.plain(backend)), "executions", (EAGER,))
-    return tuple(each for each in case.executions if each in offered) or case.executions[:1]
-
-
-def _shown(backend: str, execution: str) -> str:
-    return backend if execution == EAGER else f"{backend}, {execution}"
 
 
 def _keys(case: Case, reading: str, dtype: str, scale: float, probe: str | None) -> tuple[EvaluationKey, ...]:
     return tuple(
-        EvaluationKey(subject.name, subject.backend, subject.formulation, dtype, scale, probe)
+        EvaluationKey(subject.name, subject.backend, subject.formulation, dtype, scale, probe, subject.execution)
         for subject in case.subjects
         if subject.input == reading
     )

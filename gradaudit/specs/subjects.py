@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from types import MappingProxyType
 
 from gradaudit import plugins
 from gradaudit.records.subject import Subject
+from gradaudit.specs import executions
 from gradaudit.specs.draft import Draft
 from gradaudit.specs.models import FRAMEWORKS, SubjectKeys
 from gradaudit.specs.nodes import find
@@ -39,7 +41,11 @@ def build_subjects(draft: Draft) -> tuple[Subject, ...]:
         for position, (item, name, target) in enumerate(zip(items, names, targets, strict=True))
     )
     _check_case(draft, subjects)
-    return subjects
+    return tuple(
+        dataclasses.replace(each, name=executions.shown(each.name, execution), execution=execution)
+        for each in subjects
+        for execution in executions.offered(tuple(draft.model.execution), each.backend)
+    )
 
 
 def _subject(draft: Draft, item: SubjectKeys, position: int, name: str, what: tuple[str, str]) -> Subject:

@@ -131,6 +131,26 @@ def test_the_audit_names_what_is_wrong() -> None:
     assert {code[:3] for code in found["detached"]} == {"BUG"}
 
 
+def test_compiled_it_is_one_program(pool: Pool) -> None:
+    """The same values as eagerly, and a branch on values that jax.jit cannot take."""
+    given = inputs("float32")
+    for name, refused in (("by_hand", False), ("branching", True)):
+        target = f"jax_losses.py:{name}"
+        subject = Subject(target, "jax", target, base_directory=str(FOLDER), execution="compiled")
+        key = EvaluationKey(target, "jax", "custom", "float32", 1.0, execution="compiled")
+        result = pool.submit(key, given, subject, experiments=not refused).result()
+        if refused:
+            assert isinstance(result, EvaluationFailure)
+            assert result.kind == "raised"
+            assert "in branching: TracerBoolConversionError" in result.message
+            continue
+        assert isinstance(result, Evaluation), result
+        assert result.gradient is not None
+        assert "compiled.gradient" not in result.experiments
+        np.testing.assert_array_equal(result.experiments["retained.gradient"], result.gradient)
+        np.testing.assert_array_equal(result.experiments["doubled.gradient"], 2.0 * result.gradient)
+
+
 def test_a_live_loss() -> None:
     import importlib.util
 

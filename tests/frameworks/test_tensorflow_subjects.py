@@ -104,3 +104,29 @@ def test_live_losses_are_asserted() -> None:
     assert_gradients(right, "cross_entropy", probes="none")
     with pytest.raises(AssertionError, match="BUG401"):
         assert_gradients(wrong, "cross_entropy", probes="none")
+
+
+EXECUTIONS = f"""
+version: 1
+function: cross_entropy
+logits: {{random: {{distribution: normal, shape: [7, 11], scale: 2.0, seed: 1}}}}
+targets: {{random: {{seed: 2}}}}
+execution: [eager, graph, compiled]
+probes: none
+subjects:
+  - tensorflow: {LOSSES}:plain
+  - tensorflow: {LOSSES}:otherwise_in_a_graph
+"""
+
+
+def test_each_execution_is_a_row() -> None:
+    (case,) = pipeline.audit(load_text(EXECUTIONS, "executions.yaml"), pipeline.Settings(timeout=120.0)).cases
+    assert not case.failures
+    wrong = {finding.subject for finding in case.findings if finding.severity == "error"}
+    assert {"otherwise_in_a_graph, graph", "otherwise_in_a_graph, compiled"} <= wrong
+    assert not {"plain", "plain, graph", "plain, compiled"} & wrong
+    told = [
+        finding.message for finding in case.findings if finding.code == "DIV306" and finding.severity == "warning"
+    ]
+    assert len(told) == 1
+    assert told[0].startswith("otherwise_in_a_graph custom in float32: right in eager execution, wrong in graph and")

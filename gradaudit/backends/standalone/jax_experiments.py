@@ -7,7 +7,7 @@ The experiments, each with an "output" and a "gradient" where there are any ("ag
     retained         the backward of one call; "retained_twice" is the same backward once more
     perturbed        one row of the logits doubled; the note "perturbed_row" is its index among the rows
     doubled          the upstream gradient doubled, which is exact
-    compiled         forward and backward as one program of `jax.jit`
+    compiled         forward and backward as one program of `jax.jit`, where the request's execution is eager
 
 The note "written_by_hand" has the places of the user's custom_vjp and custom_jvp. An experiment that raises is a note
 "raised": {experiment: message}. Run by path in any Python from 3.8; imports nothing of gradaudit.
@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import re
 import sys
-from typing import Any, Callable, Dict, Iterator, List
+from typing import Any, Callable, Dict, Iterator, List, Optional
 
 Array = Any
 Request = Dict[str, Any]
@@ -44,7 +44,7 @@ class Experiments:
             said = "%s: %s" % (type(error).__name__, str(error)[:500])
             self.raised[name] = "%s: %s" % (place, said) if place is not None else said
 
-    def call(self, name: str, compiled: bool = False, seed: int = 0, **changed: Array) -> None:
+    def call(self, name: str, compiled: Optional[bool] = None, seed: int = 0, **changed: Array) -> None:
         """One call with something changed, its arrays kept under `name`."""
 
         def run() -> None:
@@ -66,7 +66,8 @@ def run(function: Any, request: Request, tensors: Dict[str, Array], own: Any, fo
     _perturbed(shown)
     if "upstream" in tensors:
         shown.call("doubled", upstream=tensors["upstream"] * 2)
-    shown.call("compiled", compiled=True)
+    if request.get("execution", "eager") == "eager":
+        shown.call("compiled", compiled=True)
     return shown
 
 

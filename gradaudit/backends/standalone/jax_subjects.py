@@ -21,6 +21,7 @@ Array = Any
 Request = Dict[str, Any]
 
 _subjects: dict[str, Any] = {}
+_programs: dict[int, Any] = {}  # by the function, which `_subjects` keeps
 
 
 def _sibling(stem: str) -> Any:
@@ -223,44 +224,63 @@ def _one_hot(request: Request, labels: Array, logits: Array) -> Array:
     return jnp.moveaxis(rows, list(range(rows.ndim - len(axes), rows.ndim)), axes)
 
 
-def called(function: Any, request: Request, tensors: dict[str, Array], compiled: bool = False) -> Called:
-    """Forward and backward, with the upstream gradient of `tensors` (ones where it does not fit what came back)."""
+def called(function: Any, request: Request, tensors: dict[str, Array], compiled: Optional[bool] = None) -> Called:
+    """Forward and backward, with the upstream gradient of `tensors` (ones where it does not fit what came back).
+
+    `compiled`: as one program; None leaves that to the execution of the request.
+    """
     import jax
-    import jax.numpy as jnp
 
     settled(request["seed"])
     rest = [] if tensors.get("targets") is None else [tensors["targets"]]
-    head = tensors.get("upstream")
-    returned: List[Any] = []
-
-    def loss(logits: Array) -> Array:
-        returned[:] = [function(logits, *rest)]
-        if why_no_gradient(returned[0]):
-            raise UnusableError
-        return returned[0]
-
-    def fitting(output: Array, upstream: Optional[Array]) -> Array:
-        fits = upstream is not None and upstream.shape == output.shape
-        return upstream.astype(output.dtype) if fits and upstream is not None else jnp.ones_like(output)
-
-    backwards: List[Any] = []
-
-    def both(logits: Array) -> Any:
-        output, vjp = jax.vjp(loss, logits)
-        backwards[:] = [vjp]
-        return output, vjp(fitting(output, head))[0]
-
+    logits, head = tensors["logits"], tensors.get("upstream")
+    if compiled is None:
+        compiled = request.get("execution", "eager") == "compiled"
     start = time.perf_counter()
     try:
-        output, gradient = jax.block_until_ready((jax.jit(both) if compiled else both)(tensors["logits"]))
+        if compiled:
+            output, gradient = jax.block_until_ready(_program(function)(logits, rest, head))
+        else:
+            output, gradient, vjp = _both(function, logits, rest, head)
+            output, gradient = jax.block_until_ready((output, gradient))
     except UnusableError:
         settled(request["seed"])
-        output = function(tensors["logits"], *rest)
+        output = function(logits, *rest)
         return Called(output, None, time.perf_counter() - start, why_no_gradient(output), None)
     seconds = time.perf_counter() - start
     if compiled:
-        return Called(output, gradient, seconds, "", None)
-    return Called(output, gradient, seconds, "", lambda upstream: backwards[0](fitting(output, upstream))[0])
+        return Called(output, gradient, seconds, "", lambda upstream: _program(function)(logits, rest, upstream)[1])
+    return Called(output, gradient, seconds, "", lambda upstream: vjp(_fitting(output, upstream))[0])
+
+
+def _both(function: Any, logits: Array, rest: List[Array], head: Optional[Array]) -> Any:
+    """The output, its gradient, and what gives the gradient for other upstream gradients."""
+    import jax
+
+    def loss(z: Array) -> Array:
+        returned = function(z, *rest)
+        if why_no_gradient(returned):
+            raise UnusableError
+        return returned
+
+    output, vjp = jax.vjp(loss, logits)
+    return output, vjp(_fitting(output, head))[0], vjp
+
+
+def _fitting(output: Array, upstream: Optional[Array]) -> Array:
+    import jax.numpy as jnp
+
+    fits = upstream is not None and upstream.shape == output.shape
+    return upstream.astype(output.dtype) if fits and upstream is not None else jnp.ones_like(output)
+
+
+def _program(function: Any) -> Any:
+    """Forward and backward under one `jax.jit`, made once as in a training step: JAX compiles it for each shape."""
+    import jax
+
+    if id(function) not in _programs:
+        _programs[id(function)] = jax.jit(lambda logits, rest, head: _both(function, logits, rest, head)[:2])
+    return _programs[id(function)]
 
 
 def why_no_gradient(output: Any) -> str:

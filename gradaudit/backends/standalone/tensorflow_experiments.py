@@ -7,7 +7,7 @@ The experiments, each with an "output" and a "gradient" where there are any ("ag
     retained         the backward of one call, kept by a persistent tape; "retained_twice" is it once more
     perturbed        one row of the logits doubled; the note "perturbed_row" is its index among the rows
     doubled          the upstream gradient doubled, which is exact
-    graph            forward and backward inside one tf.function
+    graph            forward and backward inside one tf.function, where the request's execution is eager
 
 The note "written_by_hand" has the places where the graph of the function holds a `tf.custom_gradient`. An experiment
 that raises is a note "raised": {experiment: message}. Tensors have one layout. Run by path in any Python from 3.8;
@@ -99,25 +99,18 @@ def _in_graph(shown: Experiments) -> None:
 
     rest = [] if "targets" not in shown.tensors else [shown.tensors["targets"]]
     found: List[str] = []
+    differentiated = shown.own.differentiated(shown.function)
 
-    def step(logits: Any, *rest: Any) -> Any:
-        with tf.GradientTape() as tape:
-            tape.watch(logits)
-            output = shown.function(logits, *rest)
-        if shown.own.why_no_gradient(output):
-            return ()
+    def step(logits: Any, rest: Any, heads: Any) -> Any:
+        pair = differentiated(logits, rest, heads)
         found.extend(_written_by_hand(tf.compat.v1.get_default_graph(), shown))
-        head = shown.tensors.get("upstream")
-        fits = head is not None and head.shape == output.shape
-        upstream = tf.cast(head, output.dtype) if fits else tf.ones_like(output)
-        gradient = tape.gradient(output, logits, output_gradients=upstream)
-        return () if gradient is None else (output, tf.convert_to_tensor(gradient))
+        return pair
 
     shown.own.settled(shown.request["seed"])
-    pair = tf.function(step)(shown.tensors["logits"], *rest)
+    pair = tf.function(step)(shown.tensors["logits"], rest, [shown.tensors.get("upstream")])
     shown.notes["written_by_hand"] = list(dict.fromkeys(found))
-    if pair:
-        shown.keep("graph", *pair)
+    if pair and pair[1] and shown.request.get("execution", "eager") == "eager":
+        shown.keep("graph", pair[0], pair[1][0])
 
 
 def _written_by_hand(graph: Any, shown: Experiments) -> List[str]:

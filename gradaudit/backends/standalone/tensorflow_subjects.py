@@ -19,6 +19,7 @@ Tensor = Any
 Request = Dict[str, Any]
 
 _subjects: dict[str, Any] = {}
+_programs: Dict[Any, Any] = {}
 
 
 def _sibling(stem: str) -> Any:
@@ -182,32 +183,71 @@ def _heads(request: Request, tensors: dict[str, Tensor]) -> List[Optional[Tensor
 
 
 def called(function: Any, request: Request, tensors: dict[str, Tensor], heads: List[Optional[Tensor]]) -> Called:
-    """Forward once, and backward with each of `heads` (ones where that is None, or does not fit what came back)."""
-    import tensorflow as tf
-
+    """Forward once, and backward with each of `heads` (ones where that is None, or does not fit what came back), in
+    the execution of the request."""
     settled(request["seed"])
     logits, rest = tensors["logits"], [] if tensors.get("targets") is None else [tensors["targets"]]
     before = {name: tensor.numpy().tobytes() for name, tensor in tensors.items()}
+    step, execution = differentiated(function), request.get("execution", "eager")
     start = time.perf_counter()
-    with tf.GradientTape(persistent=len(heads) > 1) as tape:
-        tape.watch(logits)
-        output = function(logits, *rest)
-    unusable, gradients = why_no_gradient(output), []
-    if not unusable:
-        for head in heads:
-            fits = head is not None and head.shape == output.shape
-            upstream = tf.cast(head, output.dtype) if fits else tf.ones_like(output)
-            gradient = tape.gradient(output, logits, output_gradients=upstream)
-            if gradient is None:
-                unusable = NOTHING_FLOWS
-                break
-            gradients.append(tf.convert_to_tensor(gradient))
+    if execution == "eager":
+        output, gradients = step(logits, rest, heads)
+    else:
+        found = _program(function, step, execution, [logits, *rest, *heads])(logits, rest, heads)
+        if found:
+            output, gradients = found
+        else:  # what is no tensor does not leave a graph
+            settled(request["seed"])
+            output, gradients = function(logits, *rest), None
+    unusable = why_no_gradient(output) or ("" if gradients else NOTHING_FLOWS)
     seconds = time.perf_counter() - start
     mutated = [name for name, tensor in tensors.items() if tensor.numpy().tobytes() != before[name]]
     named = {"upstream": "upstream gradient"}
     return Called(
-        output, [] if unusable else gradients, seconds, unusable, [named.get(each, each) for each in mutated]
+        output,
+        [] if unusable else list(gradients),
+        seconds,
+        unusable,
+        [named.get(each, each) for each in mutated],
     )
+
+
+def differentiated(function: Any) -> Any:
+    """A step (logits, rest, heads) -> the output and its gradients; no gradients where there are none, and nothing at
+    all of a graph whose output is no tensor."""
+    import tensorflow as tf
+
+    def step(logits: Tensor, rest: List[Tensor], heads: List[Optional[Tensor]]) -> Any:
+        with tf.GradientTape(persistent=len(heads) > 1) as tape:
+            tape.watch(logits)
+            output = function(logits, *rest)
+        if why_no_gradient(output):
+            return (output, []) if tf.executing_eagerly() else ()
+        gradients = [tape.gradient(output, logits, output_gradients=_fitting(output, head)) for head in heads]
+        if any(gradient is None for gradient in gradients):
+            return output, []
+        return output, [tf.convert_to_tensor(gradient) for gradient in gradients]
+
+    return step
+
+
+def _fitting(output: Tensor, head: Optional[Tensor]) -> Tensor:
+    import tensorflow as tf
+
+    fits = head is not None and head.shape == output.shape
+    return tf.cast(head, output.dtype) if fits else tf.ones_like(output)
+
+
+def _program(function: Any, step: Any, execution: str, arguments: List[Any]) -> Any:
+    """The step as a tf.function, compiled by XLA or not; one for each set of shapes, lest TensorFlow complains of
+    retracing."""
+    import tensorflow as tf
+
+    kinds = [None if each is None else (each.dtype.name, tuple(each.shape)) for each in arguments]
+    key = (id(function), execution, str(kinds))  # `_subjects` keeps the function
+    if key not in _programs:
+        _programs[key] = tf.function(step, jit_compile=True if execution == "compiled" else None)
+    return _programs[key]
 
 
 NOTHING_FLOWS = (

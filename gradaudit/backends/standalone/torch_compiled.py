@@ -41,6 +41,28 @@ def forward(
     return _latest[key](logits, others)
 
 
+def of_subject(function: Callable[..., Any], request: Request) -> Callable[..., Any]:
+    """A user's function as a compiled program, whose backward is compiled too, and may be run twice."""
+    _prepare(request)
+    import torch._functorch.config as backward
+
+    backward.donated_buffer = False  # else a backward that keeps the graph is refused, whatever the function is
+
+    def call(*given: Any) -> Any:
+        import torch
+
+        kinds = [(str(each.dtype), list(each.shape), list(each.stride())) for each in given]
+        key = json.dumps([id(function), kinds])
+        if key not in _latest:
+            _latest.clear()
+            torch._dynamo.reset()
+            # Not every callable is one that torch.compile takes.
+            _latest[key] = torch.compile(lambda *arguments: function(*arguments), dynamic=False)  # noqa: PLW0108
+        return _latest[key](*given)
+
+    return call
+
+
 def unsupported(error: BaseException) -> str:
     """Why nothing can be compiled, if that is what the exception tells; else an empty text."""
     seen: Tuple[BaseException, ...] = ()

@@ -78,13 +78,14 @@ def evaluate(request: Request, arrays: dict[str, Any]) -> dict[str, Any]:
     runs, function = _sibling("torch_runs"), None
     try:
         function, found = subject(request)
-        tensors = given(request, arrays)
+        tensors, ran = given(request, arrays), executed(function, request)
         if request["per_output"]:
-            return _jacobian(request, function, found, tensors)
+            return _jacobian(request, ran, found, tensors)
         settled(request["seed"])
-        result = runs.called(function, request, runs.feed(request, tensors))
+        result = runs.called(ran, request, runs.feed(request, tensors))
         user_code.refuse_forks()
     except BaseException as error:
+        _refuse_what_cannot_be_compiled(error, request)
         user_code.mark(error, function)
         raise
     notes = noted(found, result)
@@ -104,7 +105,8 @@ def experiment(request: Request, arrays: dict[str, Any]) -> dict[str, Any]:
     try:
         function, found = subject(request)
         modules = Modules(_sibling("torch_runs"), settled, lambda error, other=found: _place(error, other))
-        shown = _sibling("torch_experiments").run(function, request, given(request, arrays), modules)
+        ran = executed(function, request)
+        shown = _sibling("torch_experiments").run(ran, request, given(request, arrays), modules)
     except BaseException as error:
         user_code.mark(error, function)
         raise
@@ -120,6 +122,21 @@ def experiment(request: Request, arrays: dict[str, Any]) -> dict[str, Any]:
         "notes": dict(shown.notes, process=_sibling("process_state").changes()),
         "seconds": time.perf_counter() - start,
     }
+
+
+def executed(function: Any, request: Request) -> Any:
+    """The function, compiled where the request asks for that."""
+    compiled = request.get("execution", "eager") == "compiled"
+    return _sibling("torch_compiled").of_subject(function, request) if compiled else function
+
+
+def _refuse_what_cannot_be_compiled(error: BaseException, request: Request) -> None:
+    """UnsupportedError where torch.compile has no compiler here, or none for this function."""
+    import torch
+
+    why = _sibling("torch_compiled").unsupported(error) if request.get("execution") == "compiled" else ""
+    if why:
+        raise UnsupportedError("torch %s: %s" % (torch.__version__, why)) from None
 
 
 def _place(error: Any, found: Any) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from gradaudit.backends import registry
 from gradaudit.errors import AuditError, ReplayError
 from gradaudit.records import backend_name
+from gradaudit.records.evaluation import EAGER
 from gradaudit.replay import again
 from gradaudit.replay.saved import Saved
 from gradaudit.replay.script import extracted, frames, literals, onnx_model, own_functions, page, spelled
@@ -71,6 +72,8 @@ def _call(
     inputs, key = saved.inputs, saved.key
     arrays = arrays_of(inputs)
     if saved.subject is not None:
+        if key.execution != EAGER:
+            raise ReplayError(f"no script runs a function of yours in {key.execution} execution; replay does")
         subject = again.located(saved)[0]
         arrays.pop("weight", None)
         if subject.targets == "one_hot" and inputs.targets is not None and inputs.targets.dtype.kind == "i":

@@ -27,8 +27,9 @@ def check(measured: MeasuredCase) -> Iterator[Finding]:
     groups: dict[Setting, list[Measurement]] = {}
     for measurement in measured.measurements:
         key = measurement.key
-        groups.setdefault((key.backend, key.formulation, key.dtype, key.scale, key.probe), []).append(measurement)
-    for (backend, formulation, dtype, scale, probe), group in groups.items():
+        who = key.subject.removesuffix(f", {key.execution}")
+        groups.setdefault((who, key.formulation, key.dtype, key.scale, key.probe), []).append(measurement)
+    for (who, formulation, dtype, scale, probe), group in groups.items():
         wrong = [each for each in group if _is_wrong(each)]
         right = [each for each in group if not _is_wrong(each)]
         if not wrong or not right or len({each.key.execution for each in group}) == 1:
@@ -36,7 +37,7 @@ def check(measured: MeasuredCase) -> Iterator[Finding]:
         shown = wrong[0]
         sound, faulty = ([each.key.execution for each in part] for part in (right, wrong))
         message = (
-            f"{backend} {formulation} in {setting(dtype, scale, probe)}: right in {' and '.join(sound)} execution, "
+            f"{who} {formulation} in {setting(dtype, scale, probe)}: right in {' and '.join(sound)} execution, "
             f"wrong in {' and '.join(faulty)}: {_what(shown)}"
         )
         evidence: Evidence = {"right": ", ".join(sound), "wrong": ", ".join(faulty)}

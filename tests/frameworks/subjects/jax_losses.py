@@ -74,3 +74,7 @@ def detached(logits, targets):
 
 def random_loss(logits, targets):
     return plain(logits, targets) * (1.0 + 0.5 * np.random.random())
+
+
+def branching(logits, targets):
+    return plain(logits, targets) if jnp.max(logits) < 1e3 else jnp.zeros(())
