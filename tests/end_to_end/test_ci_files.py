@@ -113,6 +113,7 @@ def test_the_action_audits_annotates_and_leaves_its_reports(project):
     assert "BUG461" in summary
     assert json.loads(Path(outputs["report"]).read_text())["counts"]["cases"] == 2
     assert json.loads(Path(outputs["sarif"]).read_text())["version"] == "2.1.0"
+    assert sorted(path.suffix for path in Path(outputs["reports"]).iterdir()) == [".html", ".json", ".md", ".sarif"]
 
 
 def test_the_inputs_of_the_action_reach_the_audit(project):
@@ -136,14 +137,15 @@ def test_hostile_inputs_of_the_action_are_names_of_files(project):
     report = json.loads(Path(outputs["report"]).read_text())
     assert {case["source"]["path"] for case in report["cases"]} == {HOSTILE}
     assert run_action(project, reports="a\nexit-status=0")[0].returncode == 2
-    for name in ("paths", "arguments", "shard", "fail_on", "resume"):
+    for name in ("paths", "arguments", "shard", "fail_on", "resume", "baseline"):
         run_action(project, **{name: "$(touch owned)"})
     assert not list(project.rglob("owned"))
 
 
 def test_the_action_says_what_cannot_be_audited(project):
     done, outputs, _ = run_action(project, paths="missing.yaml")
-    assert (done.returncode, outputs) == (2, {"exit-status": "2"})
+    assert (done.returncode, outputs["exit-status"]) == (2, "2")
+    assert not {"report", "sarif"} & set(outputs)
     assert "missing.yaml" in done.stderr
 
 
@@ -154,14 +156,18 @@ def test_the_action_installs_itself_unless_told_otherwise(tmp_path):
     fake.write_text('#!/bin/sh\necho "$@"\n')
     fake.chmod(0o755)
 
-    def asked(requirement: str) -> str:
-        environ = {"INPUT_PYTHON": str(fake), "INPUT_REQUIREMENT": requirement, "ACTION_FOLDER": "/action/here"}
+    def asked(requirement: str) -> subprocess.CompletedProcess[str]:
+        environ = {"INPUT_PYTHON": str(fake), "INPUT_REQUIREMENT": requirement, "ACTION_FOLDER": str(tmp_path)}
         assert set(environ) == set(step["env"])
-        return shell(step["run"], tmp_path, **environ).stdout
+        return shell(step["run"], tmp_path, **environ)
 
-    assert asked("").endswith("-- /action/here\n")
-    assert asked("gradaudit==0.1").endswith("-- gradaudit==0.1\n")
-    assert asked("none") == ""
+    alone = asked("")
+    assert (alone.returncode, alone.stdout) == (2, "")
+    assert "this action.yml stands alone; name what pip is to install" in alone.stderr
+    assert asked("gradaudit==0.1").stdout.endswith("-- gradaudit==0.1\n")
+    assert asked("none").stdout == ""
+    (tmp_path / "pyproject.toml").touch()
+    assert asked("").stdout.endswith(f"-- {tmp_path}\n")
 
 
 def test_the_hooks_are_a_manifest_of_pre_commit(tmp_path):
@@ -207,14 +213,19 @@ def test_the_workflow_that_init_writes_fits_githubs_schema_and_runs(project):
     assert done.returncode == 0, done.stdout
     steps = yaml.safe_load(path.read_text())["jobs"]["gradients"]["steps"]
     runs = [step["run"] for step in steps if "run" in step]
-    assert runs[0] == "python -m pip install gradaudit"
+    assert runs[0].startswith("python -m pip install ")
     (audit,) = runs[1:]
     summary = project.parent / "summary.md"
     done = shell(audit, project, GITHUB_STEP_SUMMARY=str(summary))
     assert done.returncode == 1, done.stderr
     assert "BUG401" in done.stdout
     assert "BUG401" in summary.read_text(encoding="utf-8")
-    assert json.loads((project / steps[-1]["with"]["path"]).read_text())["exit_status"] == 1
+    page, report = sorted(
+        (project / path for path in steps[-1]["with"]["path"].split()), key=lambda path: path.suffix
+    )
+    assert steps[-1]["if"] == "always()"
+    assert json.loads(report.read_text())["exit_status"] == 1
+    assert page.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
 
 
 @pytest.mark.slow
@@ -242,8 +253,17 @@ def test_the_gitlab_snippet_of_the_readme_fits_gitlabs_schema_and_runs(project):
     assert "BUG461" in done.stdout
 
 
-def test_the_action_is_used_in_the_readme_as_it_is():
+def test_the_action_is_used_in_the_readme_as_it_is(tmp_path):
     text = (PROJECT / "README.md").read_text(encoding="utf-8")
-    (snippet,) = re.findall(r"^```yaml\n(- uses: OWNER/gradaudit.*?)^```", text, re.MULTILINE | re.DOTALL)
-    (step,) = yaml.safe_load(snippet)
-    assert set(step["with"]) <= set(action()["inputs"])
+    (snippet,) = re.findall(
+        r"^```yaml\n(- uses: \./\.github/actions/gradaudit.*?)^```", text, re.MULTILINE | re.DOTALL
+    )
+    audit, upload = yaml.safe_load(snippet)
+    assert set(audit["with"]) <= set(action()["inputs"])
+    path = EXPRESSION.fullmatch(upload["with"]["path"])[1]
+    assert path.removeprefix(f"steps.{audit['id']}.outputs.") in action()["outputs"]
+    strategy = {"matrix": {"shard": [1, 2, 3, 4]}}
+    job = {"runs-on": "ubuntu-latest", "strategy": strategy, "steps": [audit, upload]}
+    (tmp_path / "workflow.yml").write_text(yaml.safe_dump({"on": ["push"], "jobs": {"gradients": job}}))
+    done = by_schema("github-workflows", tmp_path / "workflow.yml")
+    assert done.returncode == 0, done.stdout
