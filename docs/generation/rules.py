@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from itertools import groupby
 
@@ -9,7 +10,7 @@ from generation.markdown import contents, page, prose, table
 from gradaudit.rules import registry
 from gradaudit.rules.explanation import explain
 
-CITED = "docs/numerics.md"
+CITED = ("numerics.md", "guide.md")
 
 
 def pages() -> Iterator[tuple[str, str]]:
@@ -26,4 +27,21 @@ def pages() -> Iterator[tuple[str, str]]:
     hidden = contents(*(rule.code for rule in rules)).replace(":maxdepth: 1", ":hidden:")
     yield "rules/index.md", page(parts[0], note, *parts[1:], hidden)
     for rule in rules:
-        yield f"rules/{rule.code}.md", explain(rule).replace(CITED, f"[{CITED}](../../numerics.md)")
+        yield f"rules/{rule.code}.md", _linked(explain(rule))
+
+
+def _linked(page: str) -> str:
+    """The page with its sources as links, those with a heading in quotation marks to that heading."""
+    for name in CITED:
+        before, cited, after = page.partition(f"Source: docs/{name}")
+        if not cited:
+            continue
+        source, end, rest = after.partition("\n\n")
+        for heading in re.findall(r'"([^"]+)"', source):
+            source = source.replace(f'"{heading}"', f'["{heading}"](../../{name}#{_anchor(heading)})')
+        page = f"{before}Source: [docs/{name}](../../{name}){source}{end}{rest}"
+    return page
+
+
+def _anchor(heading: str) -> str:
+    return "-".join(heading.lower().split())

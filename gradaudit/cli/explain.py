@@ -63,11 +63,13 @@ def listing(rules: Sequence[Rule], width: int) -> str:
 
 def page(rule: Rule, width: int) -> str:
     """The documentation of a rule as plain text; prose is filled, formulas and specs stand as they were written."""
+    from gradaudit.rules.notation import letters
+
     fires = _example(rule.fires, rule.fires_code) if rule.fires else _filled(rule.fires_note, width)
     sections = [
         ("What it flags", _filled(rule.summary, width)),
         ("Why it matters", _filled(rule.why, width)),
-        ("The mathematics", _verbatim(rule.formula)),
+        ("The mathematics", "\n\n".join(filter(None, (_verbatim(rule.formula), _filled(letters(rule), width))))),
         ("Source", _filled(rule.source, width)),
         ("What fires it", fires),
         ("What does not", _example(rule.silent, rule.silent_code)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 
 from gradaudit.rules.interface import Rule
+from gradaudit.rules.notation import letters
 
 WIDTH = 100
 CODE_FILE = "losses.py"
@@ -18,13 +19,19 @@ def explain(rule: Rule) -> str:
         f"Severity: {rule.severity}. Family: {rule.family}.",
         _section("What it flags", _wrapped(rule.summary)),
         _section("Why it matters", _wrapped(rule.why)),
-        _section("The mathematics", f"{_block(rule.formula, 'text')}\n\n{_wrapped(f'Source: {rule.source}')}"),
+        _section("The mathematics", _mathematics(rule)),
         _section("What fires it", _example(rule.fires, rule.fires_code, rule.fires_note)),
     ]
     if (rule.silent, rule.silent_code) != (None, None):
         parts.append(_section("What does not", _example(rule.silent, rule.silent_code, "")))
     parts.append(_section("What to do", _wrapped(rule.advice)))
     return "\n\n".join(parts) + "\n"
+
+
+def _mathematics(rule: Rule) -> str:
+    told = letters(rule)
+    parts = [_block(rule.formula, "text"), *([_wrapped(told)] if told else []), _wrapped(f"Source: {rule.source}")]
+    return "\n\n".join(parts)
 
 
 def _section(title: str, body: str) -> str:

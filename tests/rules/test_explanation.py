@@ -6,6 +6,7 @@ import pytest
 from gradaudit.rules import registry
 from gradaudit.rules.explanation import WIDTH, explain
 from gradaudit.rules.interface import Rule
+from gradaudit.rules.notation import OWN, letters, unexplained
 
 
 @pytest.mark.parametrize("rule", registry.rules(), ids=lambda rule: rule.code)
@@ -28,6 +29,34 @@ def test_every_rule_has_a_page(rule: Rule) -> None:
     assert page.isascii()
     blocks = (rule.formula, rule.fires, rule.fires_code, rule.silent, rule.silent_code)
     assert page.count("```") == 2 * sum(block is not None for block in blocks)
+
+
+@pytest.mark.parametrize("rule", registry.rules(), ids=lambda rule: rule.code)
+def test_no_letter_of_a_formula_is_left_unexplained(rule: Rule) -> None:
+    assert unexplained(rule) == set()
+    told = letters(rule)
+    assert told in " ".join(explain(rule).split())
+    assert "the the" not in told
+
+
+def test_letters_are_told_where_they_stand() -> None:
+    rule = replace(
+        registry.get("CAN101"), code="XYZ101", formula="den g_i = sum_j t_ij p_ij' <= u_s t_j, the subject's own"
+    )
+    assert [each.split(": ")[0] for each in letters(rule).split("; ")] == ["p", "t_ij", "t_j", "den", "g", "u_s"]
+    assert unexplained(replace(rule, formula="rho_y = Q + a b_k for the k-th row")) == {"rho", "Q", "b"}
+    assert letters(replace(rule, formula="no letters at all")) == ""
+
+
+@pytest.mark.parametrize("code", sorted(OWN))
+def test_letters_that_a_formula_tells_itself_stand_in_it(code: str) -> None:
+    rule = registry.get(code)
+    assert unexplained(replace(rule, code="XYZ101")) | known(rule) >= OWN[code]
+
+
+def known(rule: Rule) -> set[str]:
+    """The letters that would be told below a formula that told none itself."""
+    return {each.split(": ")[0] for each in letters(replace(rule, code="XYZ101")).split("; ")}
 
 
 def test_prose_is_filled_and_formulas_are_left_alone() -> None:

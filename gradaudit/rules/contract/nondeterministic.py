@@ -31,7 +31,7 @@ RULE = Rule(
     source='docs/numerics.md, "Contract of a function"',
     fires="""
         version: 1
-        name: labels are smoothed by chance
+        name: classes are added up in an order of chance
         function: cross_entropy
         logits: {random: {distribution: normal, shape: [64, 257], scale: 2.0, seed: 1}}
         targets: {random: {seed: 2}}

@@ -77,7 +77,7 @@ RULE = Rule(
         no mathematics: the interpreter of the backend could not import it, or lacks the device; or no backend of the
         case has its dtype, execution or formulation
     """,
-    source="the worker protocol, described in the guide",
+    source='docs/guide.md, "Failures are results"',
     fires=None,
     silent=None,
     fires_note="A backend whose framework is not installed fires it; the tests use one that cannot be imported.",

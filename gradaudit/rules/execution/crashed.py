@@ -28,7 +28,7 @@ RULE = Rule(
         no mathematics: the worker's end of the pipe closed before the answer was complete;
         the message holds its exit status or signal and the last lines of its standard error
     """,
-    source="the worker protocol, described in the guide",
+    source='docs/guide.md, "Failures are results"',
     fires=None,
     silent=None,
     fires_note="A subject that kills its own process fires it; the tests use an adapter that calls os.abort().",

@@ -72,7 +72,7 @@ RULE = Rule(
         that are enabled, signals that have a handler, environment variables; a change of the first four, or of a
         variable that is about threads (OMP_, MKL_, OPENBLAS_, ...), is a warning
     """,
-    source="IEEE 754-2019, sections 4.3 and 7; the worker protocol, described in the guide",
+    source='docs/guide.md, "Failures are results"; IEEE 754-2019, sections 4.3 and 7',
     fires=None,
     silent=None,
     fires_note=(

@@ -27,7 +27,7 @@ RULE = Rule(
     formula="""
         no mathematics: resident memory of the worker > --max-memory, or an allocation failed
     """,
-    source="the worker protocol, described in the guide",
+    source='docs/guide.md, "Failures are results"',
     fires=None,
     silent=None,
     fires_note="A subject that allocates without end fires it; the tests use an adapter that does.",

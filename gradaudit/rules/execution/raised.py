@@ -71,7 +71,7 @@ RULE = Rule(
     formula="""
         no mathematics: the call of the subject ended with an exception
     """,
-    source="the worker protocol, described in the guide",
+    source='docs/guide.md, "Failures are results"',
     fires=None,
     silent=None,
     fires_note="A subject that raises fires it; the tests use an adapter that raises ValueError.",

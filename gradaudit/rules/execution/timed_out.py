@@ -27,7 +27,7 @@ RULE = Rule(
     formula="""
         no mathematics: seconds from the request to the answer > --timeout
     """,
-    source="the worker protocol, described in the guide",
+    source='docs/guide.md, "Failures are results"',
     fires=None,
     silent=None,
     fires_note="A subject that never returns fires it; the tests use an adapter that sleeps.",

@@ -26,7 +26,7 @@ RULE = Rule(
         little, and in 16 bits it is swallowed or rounds the probability away.
     """,
     formula="""
-        -log(max(p_y, c)) <= -log c:   16.118 for c = 1e-7, 18.421 for 1e-8, 27.631 for 1e-12;
+        -log(max(p_y, c)) <= -log c for a clamp at c:   16.118 for c = 1e-7, 18.421 for 1e-8, 27.631 for 1e-12;
             its gradient is 0 where p_y < c
         -log(p_y + c):  gradient p_y/(p_y + c) (p - e_y):  half of the exact one at p_y = c, vanishing below
         the loss alone is clamped: it levels off while its gradient stays p - e_y

@@ -30,7 +30,7 @@ RULE = Rule(
         as a constant in the forward, or a detach() on the wrong side, gives them 0 without a word.
     """,
     formula="""
-        second derivative:  H v = T (p v - p <p, v>)/den for every row,
+        second derivative along a direction d:  H d = T (p d - p <p, d>)/den for every row,
             which is not 0 unless the softmax is saturated
         gradient of soft targets:  dL/dt_ij = -w_j log p_ij / den,
             which is not 0 for finite logits of more than one class

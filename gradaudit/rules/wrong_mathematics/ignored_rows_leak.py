@@ -26,7 +26,7 @@ RULE = Rule(
         predictions, or towards whatever class the ignore label was clamped to.
     """,
     formula="""
-        an ignored row has t = 0, T = 0:  its loss is 0 and its gradient T p - t = 0, exactly
+        an ignored row has t_ij = 0, T = 0:  its loss is 0 and its gradient T p - t_ij = 0, exactly
         leaks by their shape in the ignored rows, each over den or N:
             p (only the target term was masked);   p - e_k (the label was clamped to k);   eps (p - 1/C) (smoothing)
         only ignored rows have a gradient: the mask is inverted

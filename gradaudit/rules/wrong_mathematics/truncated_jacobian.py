@@ -28,10 +28,10 @@ RULE = Rule(
         and turns the step in another direction everywhere else.
     """,
     formula="""
-        softmax:      g_j = p_j (u_j - <u, p>)        row sums are 0
-            seen instead: u_j p_j (1 - p_j)  (diagonal only),   u_j p_j  (no inner product),   p_j (u_j + <u, p>)
-        log-softmax:  g_j = u_j - p_j sum_k u_k       row sums are 0
-            seen instead: u_j + p_j  (sum u taken for -1),   u_j,   u_j + p_j sum_k u_k
+        softmax:      g_j = p_j (v_j - <v, p>)        row sums are 0
+            seen instead: v_j p_j (1 - p_j)  (diagonal only),   v_j p_j  (no inner product),   p_j (v_j + <v, p>)
+        log-softmax:  g_j = v_j - p_j sum_k v_k       row sums are 0
+            seen instead: v_j + p_j  (sum v taken for -1),   v_j,   v_j + p_j sum_k v_k
     """,
     source='docs/numerics.md, "Signatures of wrong mathematics"',
     fires="""
@@ -46,7 +46,8 @@ RULE = Rule(
     """,
     silent=None,
     advice=(
-        "Write the vector-Jacobian product in full: p (u - sum(u p)) for softmax, u - p sum(u) for log-softmax, "
+        "Write the vector-Jacobian product in full, v being the upstream gradient: p (v - sum(v p)) for softmax, "
+        "v - p sum(v) for log-softmax, "
         "both sums over the class axis."
     ),
     check=check,

@@ -26,8 +26,8 @@ RULE = Rule(
         every test that calls `loss.backward()` and wrong in training.
     """,
     formula="""
-        backward is linear in the upstream gradient u:      g_i(u) = u_i r_i, with r_i the gradient of output i
-        u ignored: g_i = r_i;   first entry for all: g_i = u_0 r_i;   applied twice: g_i = u_i^2 r_i
+        backward is linear in the upstream gradient v:      g_i = v_i r_i, with r_i the exact gradient of output i
+        v ignored: g_i = r_i;   first entry for all: g_i = v_0 r_i;   applied twice: g_i = v_i^2 r_i
         seen with an upstream gradient whose entries differ from one another and from 1
     """,
     source='docs/numerics.md, "Signatures of wrong mathematics"',
