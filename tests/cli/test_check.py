@@ -1,5 +1,6 @@
 """`gradaudit check`: what reaches the pipeline, what is written where, and the exit status of every way to end."""
 
+import inspect
 import json
 import stat
 import sys
@@ -8,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from gradaudit.cli.check import check
 from gradaudit.errors import WorkerError
+from gradaudit.reports.reproduce import OF_THE_RUN
+from gradaudit.specs.flag_table import FLAGS
 from gradaudit.workers.settings import WorkerSettings
 from tests.reports import sample_report
 
@@ -293,3 +297,14 @@ def test_an_interpreter_that_is_there_is_asked(cli, audits, tmp_path):
     for path in (sys.executable, "environment", Path(sys.executable).name):
         assert cli("check", "--logits", "0.1, 2", "--function", "softmax", "--python", f"torch={path}").status == 3
     assert len(audits.asked) == 3
+
+
+def test_reports_know_which_flags_leave_the_specs_alone():
+    """Else the command that is to show a finding again would not."""
+    parameters = inspect.signature(check).parameters.values()
+    own = {f"--{each.name.replace('_', '-')}" for each in parameters if each.name != "paths"}
+    named = {name for each in parameters for name in each.annotation.__metadata__[0].param_decls or ()}
+    spec = {flag.name for flag in FLAGS}
+    others = {"--semantics", "--dry-run", "-q", "-v", "--no-fail-fast"}
+    assert own - spec - {"--semantics", "--dry-run"} | {"-q", "-v", "--no-fail-fast"} == OF_THE_RUN
+    assert {part for name in named for part in name.split("/")} - spec <= OF_THE_RUN | others

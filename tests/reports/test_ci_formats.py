@@ -1,6 +1,7 @@
 """What the formats for CI systems say: SARIF, JUnit, GitHub's commands, GitLab's code quality."""
 
 import json
+import shlex
 from dataclasses import replace
 
 import jsonschema
@@ -13,6 +14,7 @@ from gradaudit.reports.console import full
 from gradaudit.reports.html import page as html_page
 from gradaudit.reports.issues import issues
 from gradaudit.reports.read_document import report_of
+from gradaudit.reports.reproduce import again
 from gradaudit.reports.summary import summary
 from tests.reports import judges, sample_report, subject_report
 
@@ -323,3 +325,61 @@ def test_lists_for_people_end_where_the_reader_wishes_and_say_so(full_report):
     assert "BUG402 mean-denominator" not in shown
     for render in (sarif.render, gitlab.render, junit.render, measurements_csv.render, json_document.render):
         assert render(few) == render(full_report)
+
+
+# ------------------------------------------------------------------------------------------ commands that show it
+
+
+def commands(report):
+    return [again(report, issue) for issue in issues(report)]
+
+
+def test_a_finding_names_the_command_that_shows_it(friendly_report, subjects):
+    forum, *wrong = commands(friendly_report)
+    assert forum == "gradaudit check specs/forum.yaml"
+    assert wrong[0] == "gradaudit check 'specs/[/foo] wrong.yaml' --dtype float32 --scale 1"
+    seeded = replace(subjects, environment=replace(subjects.environment, seed=7))
+    assert commands(seeded)[0] == "gradaudit check specs/losses.yaml --seed 7"
+    for text in (junit.render(friendly_report), full.render(friendly_report, width=200)):
+        assert "again: gradaudit check 'specs/[/foo] wrong.yaml' --dtype float32 --scale 1" in text
+    properties = [result["properties"]["reproduce"] for result in results(friendly_report)]
+    assert properties == commands(friendly_report)
+    for render in (markdown.render, html_page.render):
+        assert render(friendly_report).count("gradaudit check") >= len(properties)
+
+
+def test_what_was_saved_is_replayed(subjects):
+    case = subjects.cases[0]
+    findings = (replace(case.findings[0], replay="failures/wrong-1a"), *case.findings[1:])
+    report = replace(subjects, cases=(replace(case, findings=findings),))
+    assert commands(report)[0] == "gradaudit replay failures/wrong-1a"
+    assert results(report)[0]["properties"]["reproduce"] == "gradaudit replay failures/wrong-1a"
+    for render in (junit.render, full.render, markdown.render, html_page.render):
+        assert "gradaudit replay failures/wrong-1a" in render(report)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("gradaudit", "check", "--logits", "0.1, 2", "--function", "softmax"),
+        ("gradaudit", "check", "specs/losses.yaml", "--dtype=float16"),
+        ("gradaudit", "replay", "failures/wrong-1a"),
+    ],
+)
+def test_what_no_file_holds_is_shown_by_the_command_that_was_given(subjects, command):
+    report = replace(subjects, command=command)
+    assert set(commands(report)) == {shlex.join(command)}
+    assert "again:" not in full.render(report), "whoever typed it need not be told"
+
+
+def test_flags_that_leave_the_specs_alone_do_not_stand_in_the_way(subjects):
+    flags = ("-q", "--output-format=github", "--report", "json=r.json", "--select", "BUG", "--baseline", "b.txt")
+    report = replace(subjects, command=("gradaudit", "check", "specs/", *flags))
+    assert set(commands(report)) == {"gradaudit check specs/losses.yaml"}
+
+
+def test_a_path_that_looks_like_a_flag_is_none(subjects):
+    case = subjects.cases[0]
+    source = Location("--report=json=x.yaml", 3)
+    report = replace(subjects, cases=(replace(case, case=replace(case.case, source=source)),))
+    assert set(commands(report)) == {"gradaudit check ./--report=json=x.yaml"}
