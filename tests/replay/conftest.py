@@ -77,7 +77,8 @@ def audited(tmp_path_factory):
     folder = tmp_path_factory.mktemp("audited")
     (folder / "losses.py").write_text(LOSSES)
     (folder / "all.gradaudit.yaml").write_text(SPEC, encoding="utf-8")
-    outcome = gradaudit("check", "--save-failures", "failures", "--output-format", "concise", folder=folder)
+    asked = ("--save-failures", "failures", "--output-format", "concise", "--report", "json=report.json")
+    outcome = gradaudit("check", *asked, folder=folder)
     return folder, outcome
 
 

@@ -46,6 +46,17 @@ def test_what_fails_is_saved_and_what_does_not_is_not(audited):
         np.load(path, allow_pickle=False)
 
 
+def test_the_report_names_where_each_finding_was_saved(audited):
+    folder, _ = audited
+    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    findings = [finding for case in report["cases"] for finding in case["findings"]]
+    saved = {finding["code"]: finding["replay"] for finding in findings if finding["replay"]}
+    words = {"BUG461": "awful", "BUG455": "wrong", "RUN601": "crash"}
+    assert {code: saved.get(code) for code in words} == {code: str(of(folder, word)) for code, word in words.items()}
+    junit = gradaudit("render", "report.json", "--output-format", "junit", folder=folder)
+    assert all(f"again: gradaudit replay {path}" in junit.out for path in saved.values())
+
+
 @pytest.mark.parametrize(
     ("word", "status", "code"), [("awful", 1, "BUG461"), ("wrong", 1, "BUG455"), ("crash", 3, "RUN601")]
 )
