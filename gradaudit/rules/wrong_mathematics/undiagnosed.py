@@ -73,7 +73,8 @@ RULE = Rule(
         of all inputs and probes within the tolerance of the faulty formula;
         with derivatives: 2 also where the second derivative along a direction, or the one by soft targets, is beyond
         its tolerance under every admissible way to a second backward, though the first derivative is right.
-        One factor that makes all of it is named: 2, the sign, what the mean divides by, the temperature, the upstream gradient
+        One factor that makes all of it is named: 2, the sign, what the mean divides by, the temperature, the
+        upstream gradient
     """,
     source='docs/numerics.md, "Signatures of wrong mathematics" and "Second order"',
     fires="""
