@@ -267,3 +267,49 @@ def test_the_action_is_used_in_the_readme_as_it_is(tmp_path):
     (tmp_path / "workflow.yml").write_text(yaml.safe_dump({"on": ["push"], "jobs": {"gradients": job}}))
     done = by_schema("github-workflows", tmp_path / "workflow.yml")
     assert done.returncode == 0, done.stdout
+
+
+def workflows_of_the_page() -> dict[str, dict]:
+    """The workflows of docs/ci.md by the names of their files."""
+    text = (PROJECT / "docs" / "ci.md").read_text(encoding="utf-8")
+    found = re.findall(r"^:caption: \.github/workflows/(\S+)\n\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    return {name: yaml.safe_load(content) for name, content in found}
+
+
+@pytest.mark.parametrize("name", sorted(workflows_of_the_page()))
+def test_the_workflows_of_the_page_on_ci_fit_githubs_schema(tmp_path, name):
+    workflow = workflows_of_the_page()[name]
+    # YAML 1.1 reads `on` as true.
+    workflow["on"] = workflow.pop(True)
+    (tmp_path / name).write_text(yaml.safe_dump(workflow))
+    done = by_schema("github-workflows", tmp_path / name)
+    assert done.returncode == 0, done.stdout
+    assert workflow["permissions"] == {"contents": "read"}
+    for job in workflow["jobs"].values():
+        for step in job["steps"]:
+            assert "${{" not in step.get("run", "")
+            if "upload-artifact" in step.get("uses", ""):
+                assert step["if"] == "always()"
+            if step.get("uses") == "./.github/actions/gradaudit":
+                assert set(step["with"]) <= set(action()["inputs"])
+
+
+@pytest.mark.slow
+def test_the_shards_of_the_page_on_ci_make_a_whole(project):
+    """Both jobs, step by step as printed, but for what others' actions do."""
+    (project / "specs").mkdir()
+    (project / "a.gradaudit.yaml").rename(project / "specs" / "a.yaml")
+    jobs = workflows_of_the_page()["shards.yml"]["jobs"]
+    for index in jobs["shard"]["strategy"]["matrix"]["shard"]:
+        (audit,) = (step for step in jobs["shard"]["steps"] if "check" in step.get("run", ""))
+        environ = {name: EXPRESSION.sub(str(index), text) for name, text in audit["env"].items()}
+        done = shell(audit["run"], project, **environ)
+        # The second one has an error, which the job that puts them together has to tell.
+        assert (done.returncode, "BUG461 error" in done.stdout) == (0, index == 2), done.stderr
+    (cache,) = (step for step in jobs["shard"]["steps"] if "cache" in step.get("uses", ""))
+    assert len(list((project / cache["with"]["path"]).glob("*.jsonl"))) == 2
+    (merge,) = (step["run"] for step in jobs["whole"]["steps"] if "merge" in step.get("run", ""))
+    done = shell(merge, project, GITHUB_STEP_SUMMARY=str(project / "summary.md"))
+    assert done.returncode == 1, done.stderr
+    assert "::error " in done.stdout
+    assert "BUG461" in (project / "summary.md").read_text(encoding="utf-8")
