@@ -88,7 +88,12 @@ class _Comparison:
         walks = [self._walk(number) for number in range(len(self.arrays["self.plus"]))]
         self.epsilon = max(
             u * self._inside(),
-            differences.noise(self.arrays["self.neighbours"], float(self.arrays["self.size"]), u),
+            differences.noise(
+                self.arrays["self.neighbours"],
+                float(self.arrays["self.size"]),
+                u,
+                self.arrays.get("self.bends", 0.0),
+            ),
             *(differences.resolution(walk) for walk in walks),
             0.0,
         )
@@ -101,13 +106,12 @@ class _Comparison:
         wrong = [each for each in self.directions if each.mismatch.sure and not _may_be_a_kink(each)]
         kinks = [each for each in self.directions if each.jump.sure]
         doubtful = [each for each in self.directions if each.mismatch.sure and _may_be_a_kink(each)]
+        doubtful += [each for each in self.directions if each.mismatch.doubtful]
         error = max((each.mismatch.error for each in self.directions), default=float("inf"))
         off = max((abs(each.mismatch.value) for each in self.directions), default=float("nan"))
         count = len(self.directions)
         if self.scale == 0.0 and count:
-            return self._said(
-                "agrees", "its value does not change along any direction, and its gradient is 0", 0.0, 0.0
-            )
+            return self._unmoved()
         relative = error / self.scale if self.scale else float("inf")
         outside = [each for each in kinks if self._is_outside(each)]
         if outside:
@@ -129,6 +133,17 @@ class _Comparison:
         )
         return self._said("agrees", statement, relative, off / self.scale)
 
+    def _unmoved(self) -> SelfConsistency:
+        """Neither value nor gradient has anything to say along any direction."""
+        if self.arrays["self.gradient"].any():
+            statement = (
+                "whether its gradient is that of its value cannot be told: its value does not change along any step "
+                f"that its {self.dtype} logits can take"
+            )
+            return self._said("too_noisy", statement, float("inf"), float("nan"))
+        statement = "its value does not change along any direction, and its gradient is 0"
+        return self._said("agrees", statement, 0.0, 0.0)
+
     # -- estimates -------------------------------------------------------------------------------------------------
 
     def _inside(self) -> float:
@@ -144,7 +159,8 @@ class _Comparison:
         a = self.arrays
         names = ("plus", "minus", "linear_plus", "linear_minus")
         plus, minus, up, down = (a[f"self.{name}"][number] for name in names)
-        return Walk(a["self.h"], plus, minus, up, down, float(a["self.center"]))
+        exchanged = a["self.exchanged"][number] if "self.exchanged" in a else 0.0
+        return Walk(a["self.h"], plus, minus, up, down, float(a["self.center"]), exchanged)
 
     def _direction(self, walk: Walk, number: int) -> _Direction:
         slopes = (walk.linear_plus + walk.linear_minus) / (2.0 * walk.h)
@@ -194,7 +210,9 @@ class _Comparison:
         return statement
 
     def _factor_text(self) -> str:
-        """One factor between the gradient and the differences, where one explains all directions."""
+        """One factor between the gradient and the differences, where one explains all directions: more than one."""
+        if len(self.directions) < 2:
+            return ""
         promised = np.array([each.slope for each in self.directions])
         seen = promised + np.array([each.mismatch.value for each in self.directions])
         errors = np.array([each.mismatch.error for each in self.directions])

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from gradaudit.backends import claimed
+from gradaudit.backends import claimed, registry
 from gradaudit.measurement import contract, power, second_order, sliced
 from gradaudit.measurement.agreement import agreeing
 from gradaudit.measurement.audited import Audited
@@ -15,6 +15,7 @@ from gradaudit.measurement.evaluation import measure
 from gradaudit.measurement.self_consistency import audit_self
 from gradaudit.records.case import SELF
 from gradaudit.records.evaluation import Evaluation, EvaluationKey
+from gradaudit.records.function_call import FunctionCall
 from gradaudit.records.inputs import Inputs
 from gradaudit.records.location import Location
 from gradaudit.records.measurement import (
@@ -31,14 +32,13 @@ from gradaudit.reference import admissible
 from gradaudit.reference.ladder import ToleranceRow
 from gradaudit.reference.truth import Truth
 
-KNOW_PADDING = ("numpy", "torch")
-"""Where -100 marks padding unless something else is said: PyTorch's convention. Losses of TensorFlow, JAX and ONNX
-files know none, and what they make of such a label that nobody asked for is a matter of policy."""
+OWN_TERMS = ("z_loss", "entropy_regularization")
+"""What a cross entropy may be asked for that PyTorch's has not."""
 
 
 def audited(inputs: Inputs, truth: Truth | None, subject: Subject, result: Evaluation, upstream: str) -> Audited:
     """One evaluation against the exact results of its inputs, under the admissible formulations."""
-    if inputs.unasked and subject.backend not in KNOW_PADDING:
+    if inputs.unasked and not _knows_padding(inputs.function, subject):
         inputs = replace(inputs, special=True)
     if truth is None or not _fits(truth, inputs, result):
         return Audited(inputs, truth, result, None)
@@ -98,6 +98,13 @@ def concluded(
         definitions=tuple(definitions.items()),
         second_order=tuple(second),
     )
+
+
+def _knows_padding(function: FunctionCall, subject: Subject) -> bool:
+    """Whether a label for padding goes without saying: in the framework, of a cross entropy as PyTorch has it."""
+    if function.name != "cross_entropy" or any(function.parameters.get(term) for term in OWN_TERMS):
+        return False
+    return registry.get(subject.backend).padding is not None
 
 
 def _is_its_own(result: Evaluation) -> bool:

@@ -209,3 +209,66 @@ def test_what_takes_no_float64_is_tried_in_its_own_dtype() -> None:
     _, said = audited(narrow, backend="torch")
     assert (said.verdict, said.dtype) == ("agrees", "float32")
     assert said.error > 1e-6
+
+
+def order_statistics(weights: np.ndarray, element: float = 1.0, *, narrow: bool = False) -> Callable[..., Any]:
+    """sum_k w_k z_(k) of every row, z_(k) its k-th smallest logit: linear between kinks that lie wherever two logits
+    change places. One element of the gradient may be off by a factor."""
+
+    def loss(z: np.ndarray, y: np.ndarray, upstream: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        if narrow and z.dtype == np.float64:
+            raise TypeError("float32 at most")
+        order = np.argsort(z, axis=1)
+        gradient = np.empty_like(z)
+        np.put_along_axis(gradient, order, np.broadcast_to(weights, z.shape).astype(z.dtype), axis=1)
+        value = (gradient * z).sum()
+        gradient[0, 0] *= element
+        return np.asarray(value, z.dtype), gradient * upstream
+
+    return loss
+
+
+@pytest.mark.parametrize("narrow", [False, True])
+@pytest.mark.parametrize("seed", range(8))
+def test_kinks_between_the_logits_accuse_nobody(seed: int, narrow: bool) -> None:
+    random = np.random.default_rng(seed)
+    rows, classes = random.integers(1, 9), random.integers(2, 9)
+    logits = random.normal(size=(rows, classes)) * 10.0 ** random.uniform(-3.0, 4.0)
+    weights = random.choice([np.eye(classes)[classes // 2], np.arange(classes, dtype=np.float64)])
+    _, said = audited(
+        order_statistics(weights, narrow=narrow), logits=logits, labels=np.zeros(rows, np.int64), upstream=1.0
+    )
+    assert said.verdict in ({"agrees", "too_noisy"} if narrow else {"agrees"}), said.statement
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e4])
+@pytest.mark.parametrize("factor", [1.001, 1.01, 0.5])
+def test_one_wrong_element_among_kinks_is_found(factor: float, scale: float) -> None:
+    random = np.random.default_rng(3)
+    logits = random.normal(size=(6, 5)) * scale
+    loss = order_statistics(np.arange(1.0, 6.0), factor)
+    _, said = audited(loss, logits=logits, labels=np.zeros(6, np.int64), upstream=1.0)
+    assert said.verdict == "wrong", said.statement
+
+
+def test_steps_that_rounding_swallows_say_nothing() -> None:
+    def loss(z: np.ndarray, y: np.ndarray, upstream: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        if z.dtype == np.float64:
+            raise TypeError("float32 at most")
+        return np.asarray(np.float32(2.0**30)), np.ones_like(z)
+
+    for logits in (LOGITS, LOGITS * 1e12):
+        _, said = audited(loss, logits=logits)
+        assert said.verdict != "agrees"
+        assert "gradient is 0" not in said.statement
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "agrees"), (2.0, "wrong")])
+def test_a_narrow_loss_of_large_logits_is_walked_in_steps_of_their_size(factor: float, verdict: str) -> None:
+    def loss(z: np.ndarray, y: np.ndarray, upstream: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        if z.dtype == np.float64:
+            raise TypeError("float32 at most")
+        norm = np.sqrt((z * z).sum())
+        return np.asarray(norm, np.float32), (factor * z / norm * upstream).astype(np.float32)
+
+    assert audited(loss, logits=LOGITS * 1e9, upstream=1.0)[1].verdict == verdict

@@ -218,6 +218,7 @@ class TestLowPrecisionInside:
 
     def test_silent_where_a_fault_is_named_and_on_backends(self) -> None:
         assert found(BUG464, self.weaker("bfloat16 inside"), named_fault("wrong-axis"), of=LOSSES) == []
+        assert found(BUG464, replace(self.weaker("bfloat16 inside"), special_probe=True), of=LOSSES) == []
         assert found(BUG464, self.weaker("bfloat16 inside")) == []
 
 

@@ -54,9 +54,23 @@ def test_a_probe_says_whether_its_ignored_rows_were_asked_for(probe: str) -> Non
     assert not probes.inputs(case(), "ordinary", "float32", 0).unasked
 
 
-@pytest.mark.parametrize(("framework", "special"), [("torch", False), ("numpy", False), ("jax", True)])
-def test_frameworks_without_a_label_for_padding_are_not_accused_of_having_none(framework: str, special: bool) -> None:
-    inputs = probes.inputs(case(), "ignored-rows", "float32", 0)
+@pytest.mark.parametrize(
+    ("framework", "function", "special"),
+    [
+        ("torch", "cross_entropy", False),
+        ("numpy", "{name: cross_entropy, label_smoothing: 0.1}", False),
+        ("jax", "cross_entropy", True),
+        ("torch", "poly", True),
+        ("torch", "z_loss", True),
+        ("torch", "{name: z_loss, ignore_index: -100}", False),
+        ("torch", "{name: cross_entropy, entropy_regularization: 0.1}", True),
+        ("numpy", "focal", True),
+    ],
+)
+def test_where_no_label_marks_padding_nobody_is_accused_of_having_none(
+    framework: str, function: str, special: bool
+) -> None:
+    inputs = probes.inputs(case(function), "ignored-rows", "float32", 0)
     subject = Subject("loss", framework, "losses.py:loss")
     key = EvaluationKey("loss", framework, "custom", "float32", 1.0, "ignored-rows")
     wrong = Evaluation(key, np.float32(1.0), np.zeros_like(inputs.logits), None, 0.0)

@@ -9,7 +9,9 @@ does not fit what comes back. Nothing is judged here. The arrays, all float64 (D
     self.linear_plus, .linear_minus   [D, H]  <g, x+ - x>, <g, x - x->, of the points as they were rounded
     self.center           []          phi(x); "self.size" [] is sum |v f(x)|
     self.norm             [D]         sum |g d|, and "self.reach" [] is sum |g x|
+    self.exchanged        [D, H]      how far the slope may change because numbers exchange roles within the step
     self.neighbours       [S, 9]      phi at 9 points close together, for several distances
+    self.bends            [S]         how far exchanged roles may bend phi between those points
     self.gradient         as the logits; g, 0 where a logit is not finite
     self.jvp              [D]         <v, J d> by forward mode or complex step, NaN where there is none
     self.index, .pairs, .slopes       [M], [M, 2, 2], [M]  coordinates by their flat index: phi(x + h e), phi(x - h e)
@@ -37,6 +39,8 @@ GRAIN = 2.0**-8
 """Directions are multiples of it, so that x + h d is exact in float64 where x has the digits of a float32."""
 
 MOST_COORDINATES = 64
+MOST_SORTED = 1 << 18
+"""Logits whose order is looked at."""
 SHARE_OF_TIMEOUT = 0.25
 DEFAULT_BUDGET = 10.0
 """Seconds, where a request has no timeout."""
@@ -65,7 +69,7 @@ def run(request: Request, make: Callable[[str], Differentiable]) -> Any:
             refused[dtype] = "%s: %s" % (type(error).__name__, str(error)[:300])
             continue
         budget = request.get("timeout") or 0.0
-        walk = _Walk(function, request["seed"], SHARE_OF_TIMEOUT * budget if budget else DEFAULT_BUDGET)
+        walk = _Walk(function, request, SHARE_OF_TIMEOUT * budget if budget else DEFAULT_BUDGET)
         with walk.np.errstate(all="ignore"):  # a value that is no number is told by its name
             arrays = walk.arrays()
         note = {"dtype": dtype, "upstream": function.upstream, "jvp_by": function.jvp_by, "refused": refused}
@@ -77,28 +81,31 @@ def run(request: Request, make: Callable[[str], Differentiable]) -> Any:
 class _Walk:
     """The evaluations of one function, until the time is up."""
 
-    def __init__(self, function: Differentiable, seed: int, budget: float) -> None:
+    def __init__(self, function: Differentiable, request: Request, budget: float) -> None:
         import numpy as np
 
         self.np, self.function = np, function
-        self.random = np.random.RandomState(seed % (1 << 32))
+        self.axes = list(request.get("axis") or [-1])
+        self.random = np.random.RandomState(request["seed"] % (1 << 32))
         self.finite = np.isfinite(function.x)
         self.gradient = np.where(self.finite, function.gradient, 0.0)
         self.note: Dict[str, Any] = {}
-        start = time.perf_counter()
+        self.until = time.perf_counter() + budget
         self.center, self.size, _ = function.value(function.x)
+        start = time.perf_counter()
+        function.value(function.x)  # a first call may be the one that loads or compiles
         self.seconds = max(time.perf_counter() - start, 1e-6)
-        self.until = start + budget
 
     def arrays(self) -> Dict[str, Array]:
         """Everything that could be evaluated in time."""
-        np, ladder = self.np, STEPS
+        np, ladder = self.np, [self._unit() * h for h in STEPS]
         walked: List[Any] = []
-        norms, jvps = [], []
+        directions, norms, exchanged = [], [], []
         for d in self._directions():
+            directions.append(d)
             walked.append([self._pair(h * d) for h in ladder])
+            exchanged.append(self._exchanged(d, ladder))
             norms.append(float(np.abs(self.gradient * d).sum()))
-            jvps.append(self._jvp(d))
         table = np.array(walked, np.float64).reshape(len(walked), len(ladder), 4)
         found = {
             "h": ladder,
@@ -108,13 +115,15 @@ class _Walk:
             "linear_minus": table[..., 3],
             "center": self.center,
             "size": self.size,
+            "exchanged": np.reshape(exchanged, (len(walked), len(ladder))),
             "norm": norms,
             "reach": float(np.abs(self.gradient * np.where(self.finite, self.function.x, 0.0)).sum()),
-            "neighbours": self._neighbours(),
-            "jvp": jvps,
             "gradient": self.gradient,
         }
+        found.update(self._neighbours())
         found.update(self._coordinates(ladder, table))
+        # Last, for a first use of forward mode may import for longer than all of the above takes.
+        found["jvp"] = [self._jvp(d) for d in directions]
         return {name: np.asarray(value, np.float64) for name, value in found.items()}
 
     def _directions(self) -> Any:
@@ -136,6 +145,45 @@ class _Walk:
             done += 1
             yield d
 
+    def _unit(self) -> float:
+        """What steps are counted in: 1 in float64; in a narrower format, where a step of 1 would be lost beside large
+        logits, a power of two of their size."""
+        np = self.np
+        largest = np.abs(np.where(self.finite, self.function.x, 0.0)).max(initial=0.0)
+        if self.function.dtype == "float64" or largest <= 1.0:
+            return 1.0
+        return float(2.0 ** np.floor(np.log2(largest)))
+
+    def _exchanged(self, d: Array, ladder: List[float]) -> List[float]:
+        """For every step, by how much the slope along d is another one where each place in the order of a row keeps
+        its gradient and the numbers that hold it change, and where each number that changes its sign has lost its
+        gradient or got that of another. Ties and zeros are as the smallest step leaves them: what happens there is a
+        kink at the point itself."""
+        np = self.np
+        if self.function.x.size > MOST_SORTED:
+            return [0.0] * len(ladder)
+        x, g, along = (self._rows(np.where(self.finite, a, 0.0)) for a in (self.function.x, self.gradient, d))
+        largest = np.abs(g).max(initial=0.0)
+        found = np.zeros(len(ladder))
+        for side in (1.0, -1.0):
+            first = x + side * ladder[-1] * along
+            order = np.argsort(first, axis=-1, kind="stable")
+            roles, before = np.take_along_axis(g, order, -1), np.take_along_axis(along, order, -1)
+            for k, h in enumerate(ladder):
+                there = x + side * h * along
+                after = np.take_along_axis(along, np.argsort(there, axis=-1, kind="stable"), -1)
+                turned = np.sign(there) * np.sign(first) < 0.0
+                lost = np.abs((roles * (after - before)).sum(-1)).sum() + largest * np.abs(along[turned]).sum()
+                found[k] = max(found[k], lost)
+        return [float(each) for each in found]
+
+    def _rows(self, a: Array) -> Array:
+        """[rows, classes]."""
+        np = self.np
+        axes = [axis % a.ndim for axis in self.axes]
+        moved = np.moveaxis(a, axes, range(a.ndim - len(axes), a.ndim))
+        return moved.reshape(-1, int(np.prod([a.shape[axis] for axis in axes])))
+
     def _pair(self, step: Array) -> List[float]:
         np, x = self.np, self.function.x
         plus, _, above = self.function.value(np.where(self.finite, x + step, x))
@@ -143,18 +191,17 @@ class _Walk:
         up, down = np.where(self.finite, above - x, 0.0), np.where(self.finite, x - below, 0.0)
         return [plus, minus, float((self.gradient * up).sum()), float((self.gradient * down).sum())]
 
-    def _neighbours(self) -> Array:
-        """phi at points so close together that only its noise differs between them."""
-        np, x = self.np, self.function.x
+    def _neighbours(self) -> Dict[str, Any]:
+        """phi at points so close together that only its noise differs between them, but for kinks."""
+        np, x, half = self.np, self.function.x, NEIGHBOURS // 2
         d = np.where(self.finite, np.sign(self.random.standard_normal(x.shape)), 0.0)
-        rows = []
+        rows, bends = [], []
         for distance in DISTANCES:
             # Relative to the logits as well: one unit in the last place of a large one is a step too.
-            unit = np.minimum(distance * np.maximum(1.0, np.abs(np.where(self.finite, x, 0.0))), FARTHEST)
-            rows.append(
-                [self.function.value(x + i * unit * d)[0] for i in range(-(NEIGHBOURS // 2), NEIGHBOURS // 2 + 1)]
-            )
-        return rows
+            unit = np.minimum(distance * np.maximum(1.0, np.abs(np.where(self.finite, x, 0.0))), FARTHEST) * d
+            rows.append([self.function.value(x + i * unit)[0] for i in range(-half, half + 1)])
+            bends.append(half * self._exchanged(unit, [float(half), GRAIN])[0])
+        return {"neighbours": rows, "bends": bends}
 
     def _jvp(self, d: Array) -> float:
         if self.function.jvp is None or "jvp" in self.note:

@@ -26,7 +26,8 @@ def check(measured: MeasuredCase) -> Iterator[Finding]:
         key = group[0].key
         if not of_subject(measured, key) or has_wrong_values(measured, key):
             continue
-        weaker = [each for each in group if each.explanation.explains and each.explanation.weaker]
+        ordinary = [each for each in group if not each.special_probe]  # elsewhere conventions differ
+        weaker = [each for each in ordinary if each.explanation.explains and each.explanation.weaker]
         severe = [each for each in weaker if each.explanation.precision != FLUSHED]
         showing = severe or weaker
         if not showing:

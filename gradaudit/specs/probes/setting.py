@@ -49,9 +49,12 @@ class Setting:
 
     @cached_property
     def classes_fixed(self) -> bool:
-        """Whether something holds one number for each class, so that every probe has the case's own classes."""
-        return bool(self.masked) or any(
-            _counts(value, self.own_classes) for value in (*self.parameters.values(), *self._arguments())
+        """Whether something holds one number for each class, so that every probe has the case's own classes; what a
+        loss that nobody wrote down holds is not known."""
+        return (
+            bool(self.masked)
+            or self.case.function.name == SELF
+            or any(_counts(value, self.own_classes) for value in (*self.parameters.values(), *self._arguments()))
         )
 
     @cached_property
