@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from gradaudit.measurement.audited import Audited
-from gradaudit.measurement.diagnosis import naming, partial, ranges
+from gradaudit.measurement.diagnosis import lower_precision, naming, partial, ranges
 from gradaudit.measurement.diagnosis.agreement import settle
 from gradaudit.measurement.diagnosis.budget import Budget
 from gradaudit.measurement.diagnosis.fitted import fitted
@@ -57,9 +57,13 @@ def concluded(audited: Sequence[Audited], rows: Sequence[ToleranceRow]) -> tuple
                     view for view in wrong if view not in tier and not _accounts_for(found[0], view, row, loosest)
                 ]
                 return (*misshapen, *beyond_range, *naming.named_faults(found, evidence, _unexplained(left)))
-    low = ranges.low_precision(wrong)
+    low = ranges.low_precision(wrong) or _low_precision(tiers, wrong, rows)
     if low:
-        return (*misshapen, *beyond_range, *low)
+        # A number beyond the largest of a narrow format left its range in the cast.
+        beyond_range = ranges.named([view for view in wrong if not lower_precision.cast_overflows(low[0], view)])
+    named = low or partial.upstream_layout(views)
+    if named:
+        return (*misshapen, *beyond_range, *named)
     numeric = [view for view in wrong if view.numeric and not ranges.explained(view)]
     if not numeric:
         return (*misshapen, *beyond_range)
@@ -67,6 +71,18 @@ def concluded(audited: Sequence[Audited], rows: Sequence[ToleranceRow]) -> tuple
         # Numbers that no range is left for are wrong too: whatever does that may have led the others astray.
         beyond_range = ()
     return (*misshapen, *beyond_range, *partial.undiagnosed(numeric, Evidence(open_to_models, row, budget=budget)))
+
+
+def _low_precision(
+    tiers: Sequence[Sequence[View]], wrong: Sequence[View], rows: Sequence[ToleranceRow]
+) -> tuple[NamedFault, ...]:
+    """The same by what a lower precision does to whole evaluations, for the first tier that it explains."""
+    for tier in tiers:
+        rest = naming.besides(_unexplained([view for view in wrong if view not in tier]))
+        found = lower_precision.named(tier, rows, rest)
+        if found is not None:
+            return (found,)
+    return ()
 
 
 def _one_slip(evidence: Evidence) -> list[Explanation]:

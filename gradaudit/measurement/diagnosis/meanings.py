@@ -59,6 +59,25 @@ def meaning_of(factor: Factor) -> Meaning:
     )
 
 
+def _sum_of_weights(factor: Factor) -> Meaning | None:
+    if "w_sum" not in factor.used or not factor.used <= {"w_sum", "C", "n"}:
+        return None
+    what = "the class weights are normalised"
+    if factor.constant.text in {"C/w_sum", "n/w_sum"}:
+        what = "the class weights are normalised to have a mean of 1"
+    elif factor.constant.text == "1/w_sum":
+        what = "the class weights are normalised to add up to 1"
+    advice = "use the class weights as they are; a weighted mean divides by the weights of the labels that count"
+    return Meaning("class-weights", f"{what} ({factor.spoken})", advice, "ordinary")
+
+
+def _first_axis(factor: Factor) -> Meaning | None:
+    if "D" not in factor.used or not factor.used & {"V", "N"}:
+        return None
+    where = "the size of the first axis, not by the number of rows that count"
+    return Meaning("mean-denominator", f"the mean divides by {where} ({factor.spoken})", factor.by_rows, "ordinary")
+
+
 def _classes(factor: Factor) -> Meaning | None:
     if not factor.used & {"C", "C-1", "C+1", "n"} or factor.used & {"eps", "1-eps"}:
         return None
@@ -142,7 +161,7 @@ def _sign(factor: Factor) -> Meaning | None:
 
 
 def _rows(factor: Factor) -> Meaning | None:
-    if factor.used & {"N-1", "N+1", "V-1"}:
+    if factor.used & {"N-1", "N+1", "V-1", "V+1"}:
         what = f"the mean divides by another number of rows ({factor.spoken})"
         return Meaning("mean-denominator", what, factor.by_rows, "two-rows")
     if not factor.used & {"N", "V", "I", "D"}:
@@ -160,6 +179,8 @@ def _rows(factor: Factor) -> Meaning | None:
 
 
 _IN_ORDER: tuple[Callable[[Factor], Meaning | None], ...] = (
+    _sum_of_weights,
+    _first_axis,
     _classes,
     _ignored,
     _weights,

@@ -72,20 +72,23 @@ def named_faults(
         parts = components(other, shown)
         if {each.fault for each in parts} != known:
             others.append(("; ".join(each.statement for each in parts), parts[0].probe))
-    besides = ""
-    if unexplained:
-        besides = f" (what is returned for {', '.join(unexplained[:4])} is wrong beyond that)"
+    more = besides(unexplained)
     return [
         NamedFault(
             each.fault,
             key_of(each.view or shown.view),
-            each.statement + besides,
+            each.statement + more,
             each.advice,
             each.evidence,
             tuple(others[:3]),
         )
         for each in first
     ]
+
+
+def besides(unexplained: Sequence[str]) -> str:
+    """What a statement says of evaluations that its fault does not explain, by name."""
+    return f" (what is returned for {', '.join(unexplained[:4])} is wrong beyond that)" if unexplained else ""
 
 
 def key_of(view: View) -> EvaluationKey:

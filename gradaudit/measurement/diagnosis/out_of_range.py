@@ -31,7 +31,8 @@ class WrongRows:
 class RowExtremes:
     """For each row [rows], natural logarithms unless said otherwise.
 
-    `counted`: false in ignored rows. `size`: the largest |scaled logit|; `top`: the largest scaled logit.
+    `counted`: false in ignored rows. `size`: the largest |scaled logit|; `top`: the largest scaled logit; `mean`,
+    `first` and `bottom`: the mean, the first and the smallest one.
     `logsumexp`. `deepest`: -log of the smallest probability of a class that is not excluded. `chain`: the largest
     log |v_j / p_j| over the classes whose log-probability has a gradient v_j that is not 0. `target`: -log of the
     smallest probability among those classes (-inf where there is none).
@@ -40,6 +41,9 @@ class RowExtremes:
     counted: np.ndarray
     size: np.ndarray
     top: np.ndarray
+    mean: np.ndarray
+    first: np.ndarray
+    bottom: np.ndarray
     logsumexp: np.ndarray
     deepest: np.ndarray
     chain: np.ndarray
@@ -62,7 +66,11 @@ def extremes(truth: Truth) -> RowExtremes:
         target = np.where(used, depth, -np.inf).max(axis=-1)
         lse = (rows.top + rows.log_total)[:, 0]
         size = np.maximum(np.abs(rows.top), np.abs(rows.top - rows.widest))[:, 0]
-        parts.append((block.counted, size, rows.top[:, 0], lse, depth.max(axis=-1), chain, target))
+        z = block_truth.rows.z.mid
+        with np.errstate(invalid="ignore", over="ignore"):
+            others = (z.mean(axis=-1), z[:, 0], z.min(axis=-1))
+        depths = (depth.max(axis=-1), chain, target)
+        parts.append((block.counted, size, rows.top[:, 0], *others, lse, *depths))
     return RowExtremes(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 

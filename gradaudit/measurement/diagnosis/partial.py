@@ -46,6 +46,30 @@ def shapes(audited: Sequence[Audited]) -> tuple[NamedFault, ...]:
     return ()
 
 
+STRIDED = ("strided-upstream", "expanded")
+"""Probes whose upstream gradient does not lie in memory entry after entry."""
+
+
+def upstream_layout(views: Sequence[View]) -> tuple[NamedFault, ...]:
+    """A gradient that is wrong only where the upstream gradient does not lie in memory entry after entry."""
+    wrong = [view for view in views if not (view.output_right and view.gradient_right)]
+    if not wrong or any(view.inputs.probe not in STRIDED or not view.output_right for view in wrong):
+        return ()
+    if all(view.inputs.probe in STRIDED for view in views):
+        return ()
+    names = " and ".join(view.name for view in wrong)
+    return (
+        NamedFault(
+            "upstream-gradient",
+            key_of(wrong[0]),
+            "the upstream gradient is read as if its entries lay one after the other in memory: the gradient is "
+            f"wrong where they do not ({names}), and right everywhere else",
+            "call contiguous() on the upstream gradient before a kernel reads it, or pass its strides",
+            (("evaluations", len(wrong)),),
+        ),
+    )
+
+
 def _reduction(losses: np.ndarray, counted: int, got: np.ndarray, dtype: str) -> str | None:
     """Which reduction of the rows' losses an output of another shape is, to the precision of the dtype."""
     u = formats.get(dtype).unit_roundoff

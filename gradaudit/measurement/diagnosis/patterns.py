@@ -139,6 +139,16 @@ def _plain_weights(advice: str) -> list[Pattern]:
             advice,
             of(lambda w, y, v: w[len(w) - 1 - y]),
         ),
+        *(
+            Pattern(
+                f"w_y {how}",
+                WEIGHTS,
+                f"the class weights are {how} to whole numbers, as in a tensor of integers",
+                "keep the weights in the dtype of the logits: a tensor of the labels' dtype holds integers",
+                of(lambda w, y, v, change=change: change(w)[y]),  # type: ignore[misc]
+            )
+            for how, change in (("cut", np.trunc), ("rounded", np.round), ("rounded up", np.ceil))
+        ),
         Pattern(
             "1 + w_y",
             WEIGHTS,

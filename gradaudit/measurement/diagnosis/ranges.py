@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from gradaudit.measurement.diagnosis.naming import key_of
 from gradaudit.measurement.diagnosis.view import View
-from gradaudit.records.measurement import NamedFault
+from gradaudit.records.measurement import Diagnosis, NamedFault
 
 STATEMENTS = {
     "unfused-logarithm": (
@@ -22,17 +22,26 @@ STATEMENTS = {
 
 def explained(view: View) -> bool:
     """Whether a value out of range accounts for everything that is wrong."""
+    return bool(_diagnoses(view))
+
+
+def _diagnoses(view: View) -> tuple[Diagnosis, ...]:
     measurement = None if view.audited is None else view.audited.measurement
-    return measurement is not None and bool(measurement.diagnoses)
+    return () if measurement is None else measurement.diagnoses
 
 
 def named(wrong: Sequence[View]) -> tuple[NamedFault, ...]:
-    """A fault for every word that the measurements found, at the evaluation with the most numbers affected."""
+    """A fault for every word that the measurements found, at the first evaluation that shows it.
+
+    Where one fault explains all of what left the range, it alone is named: several may explain one evaluation.
+    """
     found: dict[str, NamedFault] = {}
+    words = [{diagnosis.fault for diagnosis in _diagnoses(view)} for view in wrong if explained(view)]
+    common = set.intersection(*words) if words else set()
     for view in wrong:
-        assert view.audited is not None
-        assert view.audited.measurement is not None
-        for diagnosis in view.audited.measurement.diagnoses:
+        for diagnosis in _diagnoses(view):
+            if common and diagnosis.fault not in common:
+                continue
             statement, advice = STATEMENTS[diagnosis.fault]
             found.setdefault(
                 diagnosis.fault, NamedFault(diagnosis.fault, key_of(view), statement, advice, diagnosis.evidence)

@@ -358,15 +358,21 @@ class Evidence:
         return Bounded(mid, np.where(rows, predicted.output.rad * abs(ratio), losses.rad))
 
     def loss_reading(
-        self, recipe: Recipe, pattern: Pattern | None, preferred: Constant | None = None
+        self, recipe: Recipe, pattern: Pattern | None, preferred: Constant | None = None, number: float | None = None
     ) -> Reading | None:
-        """A reading of the losses by `recipe`; with the `preferred` constant, where that explains them."""
+        """A reading of the losses by `recipe`; by the `preferred` constant, or `number`, where that explains them."""
         intervals = self.loss_intervals(recipe, pattern)
         if intervals is None:
             return None
         if preferred is not None and self._holds(preferred, intervals):
             return Reading(recipe, pattern, preferred)
+        if number is not None and all(low <= number <= high for low, high in intervals):
+            return Reading(recipe, pattern, None, (), number)
         readings = self._constants(recipe, pattern, intervals)
+        told = sum(1 for low, high in intervals if np.isfinite(low) and np.isfinite(high))
+        if readings and readings[0].constant is None and told < 2 and self.views[0].truth.reduced:
+            # One number is a multiple of any other.
+            return None
         return readings[0] if readings else None
 
     def leaked_loss(self, reading: Reading) -> Reading | None:

@@ -162,7 +162,7 @@ def _loss_of(
     if leaked is not None:
         return [leaked]
     pattern = gradient.pattern
-    own = evidence.loss_reading(gradient.recipe, pattern, gradient.constant)
+    own = evidence.loss_reading(gradient.recipe, pattern, gradient.constant, gradient.number)
     if own is not None:
         same = own.constant is not None and own.constant == gradient.constant and pattern is gradient.pattern
         return [gradient if same and gradient.leak is None else own]

@@ -1,14 +1,23 @@
-"""Softmax over other axes than asked for: rows of one reading are spread over many rows of the other."""
+"""Softmax over other axes than asked for, or of logits that were reshaped with their axes in another order: rows of
+one reading are spread over many rows of the other."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import combinations
+from itertools import combinations, permutations
 
 import numpy as np
 
-from gradaudit.measurement.diagnosis.models.variation import M, Variation, reference_logits, reference_mass
+from gradaudit.measurement.diagnosis.models.variation import (
+    M,
+    Variation,
+    lifted_mass,
+    picked,
+    reference_logits,
+    reference_mass,
+    weighted,
+)
 from gradaudit.measurement.diagnosis.prediction import Bounded, Prediction
 from gradaudit.measurement.diagnosis.view import View
 from gradaudit.numerics.ball import Ball
@@ -16,6 +25,8 @@ from gradaudit.numerics.tape import Tape
 from gradaudit.reference.layout import Layout
 
 FAULT = "wrong-axis"
+MOST_AXES = 3
+"""Axes of logits of which all orders are tried."""
 
 
 def variations(view: View) -> list[Variation]:
@@ -39,7 +50,7 @@ def variations(view: View) -> list[Variation]:
                 lambda v, axes=axes: _over(v, axes),
             )
         )
-    return found
+    return [*found, *_reshaped(view)]
 
 
 def _others(rank: int, axis: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
@@ -94,3 +105,62 @@ def _summed(view: View, log_p: Bounded, dense: np.ndarray) -> Bounded:
     m = view.m
     product = m.exact(-dense) * m.ball(log_p.mid, log_p.rad)
     return Bounded.of(m.sum(product))
+
+
+# -- reshaped, and not permuted --------------------------------------------------------------------------------------
+
+
+def _reshaped(view: View) -> list[Variation]:
+    """One for every other order of the axes in which the logits may be cut into rows of C."""
+    rank = len(view.whole.shape)
+    if rank < 2 or rank > MOST_AXES or len(view.whole.axis) != 1 or view.copies > 1:
+        return []
+    own = (*(i for i in range(rank) if i not in view.whole.axis), *view.whole.axis)
+    found = []
+    for order in permutations(range(rank)):
+        if order == own:
+            continue
+        words = "as they lie in memory" if order == tuple(range(rank)) else f"with their axes in the order {order}"
+        found.append(
+            Variation(
+                "whole",
+                f"reshaped {order}",
+                FAULT,
+                f"the logits are cut into rows of C {words}, where the class axis has to be the last one "
+                "first: a row holds elements of several",
+                "move the class axis to the end (permute, movedim) before the reshape to [-1, C]",
+                lambda v, order=order: _cut(v, order),
+                rarely=True,
+            )
+        )
+    return found
+
+
+def _cut(view: View, order: tuple[int, ...]) -> Prediction | None:
+    own = view.whole
+    if len(own.shape) != len(order) or view.copies > 1:
+        return None
+    places = own.restored(np.arange(own.rows * own.classes, dtype=np.float64).reshape(own.rows, own.classes))
+    read = places.transpose(order).reshape(-1).astype(np.int64)
+    if np.array_equal(read, np.arange(len(read))):
+        return None
+    back = np.argsort(read)
+
+    def moved(rows: np.ndarray, places: np.ndarray) -> np.ndarray:
+        return np.ascontiguousarray(rows).reshape(-1)[places].reshape(own.rows, own.classes)
+
+    def returned(ball: Ball) -> Bounded:
+        part = Bounded.of(ball)
+        return Bounded(moved(part.mid, back), moved(part.rad, back))
+
+    m: M = Tape(view.m)
+    x = m.variable(view.m.exact(moved(view.x, read)))
+    z = reference_logits(m, x, view)
+    if view.elementwise:
+        output = m.softmax(z) if view.function == "softmax" else m.log_softmax(z)
+        g = moved(np.broadcast_to(view.upstream, view.x.shape), read)
+        return Prediction(returned(output.value), returned(m.gradient(output, view.m.exact(g), x)))
+    t = lifted_mass(m, reference_mass(view), None)
+    loss = weighted(m, m.logsumexp(z), t) - picked(m, z, t)
+    gradient = m.gradient(loss, view.m.exact(view.row_upstream), x)
+    return Prediction(Bounded.of(loss.value), returned(gradient))

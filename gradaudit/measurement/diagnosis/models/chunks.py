@@ -203,12 +203,24 @@ def _running() -> Iterator[Variation]:
             found = _unscaled_by_tape(m, z, edges)
             return None if found is None else weighted(m, found, t) - picked(m, z, t)
 
+        def inverted(m: M, z: V, t: Targets[V], view: View, edges: Edges = edges) -> V | None:
+            found = unscaled(m, z, view, edges, times=2.0)
+            return None if found is None else weighted(m, found, t) - picked(m, z, t)
+
+        yield loss_slip(
+            f"running maximum, {text}, the wrong way",
+            SHIFT,
+            f"the running maximum grows from chunk to chunk ({text}) and the sum so far is multiplied by exp(new "
+            "maximum - old maximum), the inverse of what is due",
+            advice,
+            inverted,
+        )
         for how, make in (("", detached), (", exponentials again", again), (", differentiated", differentiated)):
             yield loss_slip(f"running maximum, {text}{how}", SHIFT, statement, advice, make)
 
 
-def unscaled(m: M, z: V, view: View, edges: Edges) -> V | None:
-    """max z + log sum_j exp(z_j - M_c), M_c the largest logit up to the end of j's chunk c."""
+def unscaled(m: M, z: V, view: View, edges: Edges, times: float = 1.0) -> V | None:
+    """max z + log sum_j exp(z_j - max z + times (max z - M_c)), M_c the largest logit to the end of j's chunk c."""
     places = edges(m.shape(z)[-1])
     if len(places) < 3:
         return None
@@ -216,8 +228,8 @@ def unscaled(m: M, z: V, view: View, edges: Edges) -> V | None:
     ends = np.maximum.accumulate(mid, axis=-1)[:, np.array(places[1:]) - 1]
     so_far = np.repeat(ends, np.diff(places), axis=1)
     rad = np.broadcast_to(np.asarray(z.value.rad, dtype=np.float64), mid.shape).max(axis=-1, keepdims=True)
-    offset = m.constant(view.m.ball(ends[:, -1:] - so_far, np.broadcast_to(2.0 * rad, mid.shape)))
-    return m.logsumexp(z + offset)
+    offset = view.m.ball(times * (ends[:, -1:] - so_far), np.broadcast_to(2.0 * times * rad, mid.shape))
+    return m.logsumexp(z + m.constant(offset))
 
 
 def _unscaled_by_tape(m: M, z: V, edges: Edges) -> V | None:

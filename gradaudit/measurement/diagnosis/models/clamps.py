@@ -1,6 +1,6 @@
 """Clamps and epsilons between a probability and its logarithm."""
 
-# ruff: noqa: ARG005 - each slip takes what its stage is given
+# ruff: noqa: ARG001, ARG005 - each slip takes what its stage is given
 from __future__ import annotations
 
 import math
@@ -8,11 +8,12 @@ import math
 import numpy as np
 
 from gradaudit.functions.rows import Targets
-from gradaudit.measurement.diagnosis.models.variation import M, V, Variation, loss_slip, picked
+from gradaudit.measurement.diagnosis.models.variation import M, V, Variation, loss_slip, picked, weighted
 from gradaudit.measurement.diagnosis.view import View
 from gradaudit.numerics import formats
 
 CLAMPED = "clamped-probability"
+ADVICE = "use log_softmax: -log p needs neither a clamp nor an epsilon, however small p is"
 
 EPSILONS = (*tuple(float(f"1e-{k}") for k in range(1, 21)), 1e-30, 1e-38, 1e-45, 1e-37, 1e-300)
 
@@ -45,12 +46,11 @@ def variations(view: View) -> list[Variation]:
     found: list[Variation] = []
     for value, text in epsilons(view.inputs.dtype):
         found += clamps(value, text)
-    return found
+    return [*found, *_cut_losses(), *_smoothed(view)]
 
 
 def clamps(value: float, text: str) -> list[Variation]:
     """Every way in which `value` may get between a probability and its logarithm."""
-    advice = "use log_softmax: -log p needs neither a clamp nor an epsilon, however small p is"
     level = -math.log(value)
     named = f"{value:g}" if float(f"{value:g}") == value else text
     capped = f"the loss levels off at {level:.6g} = -log({text})"
@@ -64,7 +64,7 @@ def clamps(value: float, text: str) -> list[Variation]:
             f"p >= {named}",
             CLAMPED,
             f"probabilities are cut off below {text}: {capped}, and the gradient is 0 beyond",
-            advice,
+            ADVICE,
             lambda m, z, t, v: clip(m, z, t, v, None),
             rarely=True,
         ),
@@ -72,7 +72,7 @@ def clamps(value: float, text: str) -> list[Variation]:
             f"{named} <= p <= 1 - {named}",
             CLAMPED,
             f"probabilities are cut to [{text}, 1 - {text}]: {capped}, and the gradient is 0 beyond either end",
-            advice,
+            ADVICE,
             lambda m, z, t, v: clip(m, z, t, v, 1.0 - value),
             rarely=True,
         ),
@@ -81,10 +81,66 @@ def clamps(value: float, text: str) -> list[Variation]:
             CLAMPED,
             f"{text} is added to the probabilities inside the logarithm: {capped}, and the gradient is too small by "
             f"p / (p + {text})",
-            advice,
+            ADVICE,
             lambda m, z, t, v: -picked(m, m.log(m.softmax(z) + m.parameter(value)), t),
             rarely=True,
         ),
+        loss_slip(
+            f"{named} <= p <= 1 - {named}, divided by their sum",
+            CLAMPED,
+            f"probabilities are cut to [{text}, 1 - {text}] and divided by their sum again: the loss levels off near "
+            f"{level:.6g} = -log({text})",
+            ADVICE,
+            lambda m, z, t, v: rounded_end(m, _renormalised(m, m.clip(m.softmax(z), value, 1.0 - value), t), v),
+            rarely=True,
+        ),
+    ]
+
+
+def _renormalised(m: M, p: V, t: Targets[V]) -> V:
+    return weighted(m, m.log(m.sum(p)), t) - picked(m, m.log(p), t)
+
+
+LEVELS = (1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 25.0, 30.0, 50.0, 100.0)
+"""Where people cut the loss of a row off."""
+
+
+def _cut_losses() -> list[Variation]:
+    """-log p itself cut off, at a number that is the -log of no short epsilon."""
+    return [
+        loss_slip(
+            f"-log p <= {level:g}",
+            CLAMPED,
+            f"the loss of a row is cut off at {level:g}, and the gradient of such a row is 0",
+            "leave -log p as it is: its gradient is bounded already",
+            lambda m, z, t, v, level=level: picked(m, m.clip(-m.log_softmax(z), None, level), t),
+            rarely=True,
+        )
+        for level in LEVELS
+    ]
+
+
+def _smoothed(view: View) -> list[Variation]:
+    """Label smoothing of the probabilities, in the place of the labels."""
+    eps = view.number("label_smoothing", 0.0)
+    if not eps or view.block.labels is None or view.weight is not None:
+        return []
+
+    def make(m: M, z: V, t: Targets[V], v: View) -> V:
+        counted = m.exact(v.counted.astype(np.float64)[:, None])
+        mixed = m.softmax(z) * m.parameter(1.0 - eps) + m.parameter(eps / v.truth.layout.active_classes)
+        assert v.block.labels is not None
+        labels = v.block.labels if v.active is None else np.searchsorted(v.active, v.block.labels)
+        return -(counted * m.take(m.log(mixed), labels.clip(0, m.shape(z)[-1] - 1)))
+
+    return [
+        loss_slip(
+            "probabilities smoothed",
+            "smoothing-convention",
+            "the probabilities are smoothed, (1 - eps) p + eps / C, and not the labels",
+            "mix the labels with the uniform distribution, and take log p as it is",
+            make,
+        )
     ]
 
 

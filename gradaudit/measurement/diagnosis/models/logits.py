@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from gradaudit.measurement.diagnosis.models import caps
 from gradaudit.measurement.diagnosis.models.variation import (
     M,
     V,
@@ -13,7 +14,6 @@ from gradaudit.measurement.diagnosis.models.variation import (
     adjusted,
     capped,
     reference_logits,
-    scaled,
 )
 from gradaudit.measurement.diagnosis.view import View
 
@@ -24,7 +24,7 @@ MASKED = "logit-transform-factor"
 
 def variations(view: View) -> list[Variation]:
     """The slips that exist for the function of `view`."""
-    found = [*_scales(view), *_caps(view), *_masks(view), *_weights(view)]
+    found = [*_scales(view), *caps.variations(view), *_masks(view), *_weights(view)]
     found.append(_entry("softmax twice", TWICE, *_TWICE_TEXT, lambda m, x, v: m.softmax(reference_logits(m, x, v))))
     found += [
         _entry(
@@ -56,6 +56,9 @@ def scaled_by(factor: float) -> Variation:
         rarely=True,
     )
 
+
+MASKS = (1.0, 5.0, 10.0, 15.0, 20.0, 30.0, 50.0, 100.0, 1e3, 1e4)
+"""How far down people put the logits of masked classes."""
 
 BOUNDS = (5.0, 10.0, 15.0, 20.0, 30.0, 50.0, 60.0, 80.0, 88.0, 100.0)
 """Where logits are cut off in practice."""
@@ -135,56 +138,6 @@ def _scales(view: View) -> list[Variation]:
     return found
 
 
-def _caps(view: View) -> list[Variation]:
-    cap = view.number("softcap", 0.0)
-    if not cap:
-        return []
-
-    def entry(name: str, statement: str, make: Make) -> Variation:
-        return _entry(name, FACTOR, statement, f"cap the logits by {cap:g} * tanh(z / {cap:g})", make)
-
-    def slope_lost(m: M, x: V, view: View) -> V:
-        z = scaled(m, x, view)
-        return z + m.stop_gradient(capped(m, z, view) - z)
-
-    return [
-        entry("no softcap", "the softcap is not applied", scaled),
-        entry(
-            "softcap times the logit",
-            f"the cap is z * tanh(z / {cap:g}), which never saturates, instead of {cap:g} * tanh(z / {cap:g})",
-            lambda m, x, v: scaled(m, x, v) * m.tanh(scaled(m, x, v) / m.parameter(cap)),
-        ),
-        entry(
-            "softcap without its factor",
-            f"the cap is tanh(z / {cap:g}), without the factor {cap:g}",
-            lambda m, x, v: m.tanh(scaled(m, x, v) / m.parameter(cap)),
-        ),
-        entry(
-            "softcap without its divisor",
-            f"the cap is {cap:g} * tanh(z), without the division by {cap:g}",
-            lambda m, x, v: m.tanh(scaled(m, x, v)) * m.parameter(cap),
-        ),
-        entry(
-            "softcap cut off",
-            f"logits are cut to [-{cap:g}, {cap:g}] instead of being capped smoothly",
-            lambda m, x, v: m.clip(scaled(m, x, v), -cap, cap),
-        ),
-        entry(
-            "softcap without its slope", "the gradient lacks the slope 1 - tanh(z / c)^2 of the softcap", slope_lost
-        ),
-        entry(
-            "softcap before the scale",
-            "the softcap is applied before the logit scale and the temperature instead of after them",
-            lambda m, x, v: scaled(m, m.tanh(x / m.parameter(cap)) * m.parameter(cap), v),
-        ),
-        entry(
-            "softcap twice",
-            "the softcap is applied twice",
-            lambda m, x, v: capped(m, reference_logits(m, x, v), v),
-        ),
-    ]
-
-
 def _masks(view: View) -> list[Variation]:
     if view.active is None:
         return []
@@ -194,6 +147,19 @@ def _masks(view: View) -> list[Variation]:
         z = reference_logits(m, x, view)
         return m.where(kept[None, :], z, m.exact(np.zeros((1, view.classes))))
 
+    def filled(value: float) -> Make:
+        def make(m: M, x: V, view: View) -> V:
+            return m.where(kept[None, :], reference_logits(m, x, view), m.exact(np.full((1, view.classes), -value)))
+
+        return make
+
+    def lowered(value: float) -> Make:
+        return lambda m, x, v: reference_logits(m, x, v) - m.exact(np.where(kept[None, :], 0.0, value))
+
+    ways: tuple[tuple[str, Callable[[float], str], Callable[[float], Make]], ...] = (
+        ("mask by -", lambda k: f"masked logits are set to {-k:g}, which is not far enough below the others", filled),
+        ("mask less", lambda k: f"masked logits are lowered by {k:g}, which is not far enough", lowered),
+    )
     advice = "give masked classes a logit of -inf (or leave them out) before softmax"
     return [
         _entry("no mask", MASKED, "masked classes take part", advice, reference_logits, everywhere=True),
@@ -204,6 +170,11 @@ def _masks(view: View) -> list[Variation]:
             advice,
             zeroed,
             everywhere=True,
+        ),
+        *(
+            _entry(f"{how} {value:g}", MASKED, statement(value), advice, make(value), everywhere=True, rarely=True)
+            for value in MASKS
+            for how, statement, make in ways
         ),
     ]
 

@@ -9,7 +9,17 @@ from dataclasses import replace
 import numpy as np
 
 from gradaudit.functions.rows import Targets
-from gradaudit.measurement.diagnosis.models import chunks, clamps, mixed_means, normalisers
+from gradaudit.measurement.diagnosis.models import (
+    chunks,
+    clamps,
+    misread_labels,
+    mixed_means,
+    normalisers,
+    one_term,
+    shards,
+    written_gradients,
+    z_terms,
+)
 from gradaudit.measurement.diagnosis.models.clamps import rounded_end
 from gradaudit.measurement.diagnosis.models.variation import (
     M,
@@ -40,6 +50,11 @@ def variations(view: View) -> list[Variation]:
         *clamps.variations(view),
         *chunks.variations(view),
         *mixed_means.variations(view),
+        *misread_labels.variations(view),
+        *shards.variations(),
+        *one_term.variations(view),
+        *written_gradients.variations(view),
+        *z_terms.variations(view),
     ]
     return [slip if slip.name in COMMON else replace(slip, rarely=True) for slip in found]
 

@@ -45,6 +45,18 @@ def variations() -> list[Variation]:
         )
         found.append(
             loss_slip(
+                f"{count} p",
+                PARTITION,
+                f"the probabilities in the gradient are multiplied by {count}: {count} p - y, as where sums of "
+                f"exponentials are averaged over {count} ranks",
+                advice,
+                lambda m, z, t, v, count=count: (
+                    weighted(m, m.logsumexp(z) * m.exact(float(count)), t) - picked(m, z, t)
+                ),
+            )
+        )
+        found.append(
+            loss_slip(
                 f"normaliser 1/{count}",
                 PARTITION,
                 f"the normaliser is too small by a factor {count}: the loss is too small by log {count}",

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from gradaudit.measurement.diagnosis.models import shards
 from gradaudit.measurement.diagnosis.models.variation import M, V, Variation
 from gradaudit.measurement.diagnosis.view import View
 from gradaudit.numerics.ball import Ball, BallAlgebra
@@ -20,7 +21,10 @@ MASKED = "logit-transform-factor"
 def variations(view: View) -> list[Variation]:
     """The slips that exist for the function of `view`."""
     found = [] if view.truth.reduced else _upstreams(view)
-    return [*_jacobians(view), *found, *_outputs(view)] if view.function in ("softmax", "log_softmax") else found
+    if view.function not in ("softmax", "log_softmax"):
+        return found
+    lanes = shards.of_outputs(logarithmic=view.function == "log_softmax")
+    return [*_jacobians(view), *found, *_outputs(view), *lanes]
 
 
 # -- outputs ---------------------------------------------------------------------------------------------------------
@@ -105,7 +109,23 @@ def _outputs(view: View) -> list[Variation]:
             plain,
             lambda m, z, v: m.softmax(z),
         )
-        for value in (1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-12, 1e-15, 1e-16, 1e-20, 1e-30, 1e-38):
+        for value in (
+            1e-2,
+            1e-3,
+            1e-4,
+            1e-5,
+            1e-6,
+            1e-7,
+            1e-8,
+            1e-9,
+            1e-10,
+            1e-12,
+            1e-15,
+            1e-16,
+            1e-20,
+            1e-30,
+            1e-38,
+        ):
             entry(
                 f"log(p + {value:g})",
                 CLAMPED,
@@ -130,7 +150,7 @@ def _outputs(view: View) -> list[Variation]:
             plain,
             lambda m, z, v: m.log_softmax(z),
         )
-        for value in (1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-12, 1e-16):
+        for value in (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-12, 1e-16):
             entry(
                 f"sum + {value:g}",
                 CLAMPED,
@@ -299,7 +319,7 @@ def _jacobians(view: View) -> list[Variation]:
         return [
             entry("g + p", lambda m, p, g, z: g + p),
             entry("g - p", lambda m, p, g, z: g - p),
-            entry("g", lambda m, p, g, z: g + m.exact(0.0)),
+            entry("g", lambda m, p, g, z: g + m.exact(0.0), DETACHED),
             entry("-p sum(g)", lambda m, p, g, z: -(p * m.sum(g))),
             entry("g + p sum(g)", lambda m, p, g, z: g + p * m.sum(g)),
             entry("g - p mean(g)", lambda m, p, g, z: g - p * m.mean(g)),
@@ -324,6 +344,9 @@ def _jacobians(view: View) -> list[Variation]:
         entry("-p sum(p g)", lambda m, p, g, z: -(p * m.sum(p * g))),
         entry("p (g + sum(p g))", lambda m, p, g, z: p * (g + m.sum(p * g))),
         entry("p (g - sum(g))", lambda m, p, g, z: p * (g - m.sum(g))),
+        entry("p (g - p sum(g))", lambda m, p, g, z: p * (g - p * m.sum(g))),
+        entry("p (g - p g)", lambda m, p, g, z: p * (g - p * g)),
+        entry("p (1 - p) sum(g)", lambda m, p, g, z: p * (one - p) * m.sum(g)),
         entry("p (g - mean(g))", lambda m, p, g, z: p * (g - m.mean(g))),
         entry("g - sum(p g)", lambda m, p, g, z: g - m.sum(p * g)),
         entry("g - p sum(p g)", lambda m, p, g, z: g - p * m.sum(p * g)),

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from gradaudit.measurement.diagnosis.models import focal
-from gradaudit.measurement.diagnosis.models.variation import M, V, Variation, adjusted, capped, scaled
+from gradaudit.measurement.diagnosis.models.variation import M, V, Variation, adjusted, capped, hot_rows, scaled
 from gradaudit.measurement.diagnosis.view import View
 
 DONE_ELSEWHERE = {"temperature", "logit_scale", "label_smoothing", "softcap", "weight", "ignore_index"}
@@ -96,8 +96,20 @@ def _adjustments(view: View) -> list[Variation]:
     if not isinstance(view.parameters.get("logit_adjustment"), tuple):
         return []
 
-    def entry(name: str, statement: str, make: Callable[[M, V, View], V]) -> Variation:
+    def entry(name: str, statement: str, make: Callable[[M, V, View], V | None]) -> Variation:
         return Variation("logits", name, FACTOR, statement, "add the adjustment of each class to its logit", make)
+
+    def plain(m: M, x: V, view: View) -> V:
+        return capped(m, scaled(m, x, view), view)
+
+    def offsets(view: View) -> np.ndarray:
+        own = np.array([view.parameters["logit_adjustment"]], dtype=np.float64)
+        return own if view.active is None else own[:, view.active]
+
+    def at_label(view: View) -> np.ndarray:
+        assert view.block.labels is not None
+        hot = hot_rows(view, view.block.labels)
+        return hot if view.active is None else hot[:, view.active]
 
     return [
         entry("no adjustment", "the logit adjustment is not applied", lambda m, x, v: capped(m, scaled(m, x, v), v)),
@@ -110,6 +122,28 @@ def _adjustments(view: View) -> list[Variation]:
             "adjustment twice",
             "the logit adjustment is applied twice",
             lambda m, x, v: adjusted(m, capped(m, scaled(m, x, v), v), v, 2.0),
+        ),
+        entry(
+            "adjustment exponentiated",
+            "exp(adjustment) is added: the prior itself, where its logarithm was meant",
+            lambda m, x, v: plain(m, x, v) + m.exact(np.exp(offsets(v))),
+        ),
+        entry(
+            "adjustment as a factor",
+            "the logits are multiplied by the adjustment",
+            lambda m, x, v: plain(m, x, v) * m.exact(offsets(v)),
+        ),
+        entry(
+            "adjustment of the label alone",
+            "the adjustment is added to the logit of the label only",
+            lambda m, x, v: None if v.block.labels is None else plain(m, x, v) + m.exact(offsets(v) * at_label(v)),
+        ),
+        entry(
+            "adjustment of all but the label",
+            "the adjustment is added to every logit but that of the label",
+            lambda m, x, v: (
+                None if v.block.labels is None else plain(m, x, v) + m.exact(offsets(v) * (1.0 - at_label(v)))
+            ),
         ),
     ]
 

@@ -177,7 +177,43 @@ def _smoothing(view: View) -> list[Variation]:
         "eps / (C + 1) goes to every class",
         lambda e, c, v: (1 - e + e / (c + 1), e / (c + 1)),
     )
-    return found + _partial_smoothing(eps, advice)
+    return found + _spared(eps, advice) + _partial_smoothing(eps, advice)
+
+
+def _spared(eps: float, advice: str) -> list[Variation]:
+    """One class, of padding, gets no part of the smoothing: the others share it."""
+
+    def entry(what: str, place: Callable[[View], int | None]) -> Variation:
+        def make(view: View) -> Mass | None:
+            spared, others = place(view), view.truth.layout.active_classes - 2
+            if spared is None or not 0 <= spared < view.classes or others < 1:
+                return None
+            labels = view.block.labels
+            assert labels is not None
+            hot = hot_rows(view, labels)
+            dense = (1.0 - eps) * hot + eps / others * (1.0 - hot)
+            dense[:, spared] = hot[:, spared] * (1.0 - eps)
+            weight = np.ones(view.classes) if view.weight is None else view.weight
+            return Mass(dense=view.counted[:, None] * weight * dense)
+
+        return Variation(
+            "targets",
+            f"eps / (C - 2), {what} spared",
+            SMOOTHING,
+            f"eps / (C - 2) goes to every class but the label and {what}, which is taken for padding",
+            advice,
+            make,
+        )
+
+    def ignored(view: View) -> int | None:
+        value = view.parameters.get("ignore_index")
+        return value if isinstance(value, int) else None
+
+    return [
+        entry("the class ignore_index", ignored),
+        entry("class 0", lambda v: 0),
+        entry("the last class", lambda v: v.classes - 1),
+    ]
 
 
 def _partial_smoothing(eps: float, advice: str) -> list[Variation]:
@@ -258,6 +294,12 @@ def _weighted_smoothing(view: View) -> list[Variation]:
             "uniform term unweighted",
             "the uniform term of label smoothing is not weighted",
             lambda w, wy, hot: (wy, np.ones_like(hot)),  # type: ignore[arg-type, return-value]
+        ),
+        entry(
+            "uniform term over the sum of weights",
+            "the uniform term of label smoothing is divided by the sum of all class weights, where their number "
+            "belongs",
+            lambda w, wy, hot: (wy, w * w.size / w.sum()),  # type: ignore[arg-type, return-value]
         ),
         entry(
             "label's term unweighted",

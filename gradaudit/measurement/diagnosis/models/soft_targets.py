@@ -12,6 +12,8 @@ from gradaudit.measurement.diagnosis.view import View
 
 SMOOTHING, MASS, WEIGHTS, LABELS = "smoothing-convention", "target-mass", "class-weights", "labels-misaligned"
 TWICE = "softmax-applied-twice"
+LEVELS = (0.1, 0.05, 0.02, *(float(f"1e-{k}") for k in range(2, 11)))
+"""What target probabilities are kept above."""
 
 
 def variations(view: View) -> list[Variation]:
@@ -65,6 +67,37 @@ def variations(view: View) -> list[Variation]:
     entry(
         "targets reversed", LABELS, "the targets run through the rows in reversed order", take, lambda t, v: t[::-1]
     )
+    for value in (0.5, 3.0, 4.0):
+        entry(
+            f"targets to the power {value:g}",
+            MASS,
+            f"the target probabilities are raised to the power {value:g}",
+            take,
+            lambda t, v, value=value: t**value,  # type: ignore[misc]
+        )
+    for value in (0.5, 2.0, 3.0, 4.0):
+        entry(
+            f"targets sharpened by {value:g}",
+            MASS,
+            f"the target probabilities are raised to the power {value:g} and divided by their sum",
+            take,
+            lambda t, v, value=value: t**value / np.maximum((t**value).sum(axis=1, keepdims=True), 1e-300),  # type: ignore[misc]
+        )
+    for value in LEVELS:
+        entry(
+            f"targets >= {value:g}",
+            MASS,
+            f"target probabilities below {value:g} are raised to {value:g}",
+            take,
+            lambda t, v, value=value: np.maximum(t, value),  # type: ignore[misc]
+        )
+        entry(
+            f"targets + {value:g}",
+            MASS,
+            f"{value:g} is added to every target probability",
+            take,
+            lambda t, v, value=value: t + value,  # type: ignore[misc]
+        )
     for k in (1, -1):
         entry(
             f"targets {k:+d} rows",

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import permutations
 
 import numpy as np
 
@@ -13,6 +14,8 @@ from gradaudit.measurement.diagnosis.view import View
 
 Make = Callable[[View], Mass | None]
 LABELS, IGNORED = "labels-misaligned", "ignored-rows-leak"
+MOST_AXES = 4
+"""Axes of rows of which all orders are tried: one less."""
 
 
 def variations(view: View) -> list[Variation]:
@@ -21,13 +24,13 @@ def variations(view: View) -> list[Variation]:
         return []
     if view.raw_labels is None:
         return soft_targets.variations(view)
-    return [*_labels(), *smoothing.variations(view), *_ignoring(view)]
+    return [*_labels(view), *smoothing.variations(view), *_ignoring(view)]
 
 
 # -- labels ----------------------------------------------------------------------------------------------------------
 
 
-def _labels() -> list[Variation]:
+def _labels(view: View) -> list[Variation]:
     advice = "score row i against the label of row i, and class c as class c"
     found: list[Variation] = []
 
@@ -88,8 +91,24 @@ def _labels() -> list[Variation]:
         "every row is scored against its own largest logit",
         lambda labels, view: np.where(labels == _nobody(view), labels, np.argmax(view.block.logits, axis=1)),
     )
+    for order in _orders(view):
+        entry(
+            f"label axes {order}",
+            f"the labels are flattened with their axes in the order {order}, and the rows are not",
+            lambda labels, view, order=order: _flattened(labels, view, order),  # type: ignore[misc]
+        )
     entry("labels sorted", "the labels are sorted, the rows are not", lambda labels, view: np.sort(labels))
     return found
+
+
+def _orders(view: View) -> list[tuple[int, ...]]:
+    """Other orders of the axes that rows lie along."""
+    axes = tuple(range(len(view.whole.outer_shape)))
+    return [order for order in permutations(axes) if order != axes] if len(axes) < MOST_AXES else []
+
+
+def _flattened(labels: np.ndarray, view: View, order: tuple[int, ...]) -> np.ndarray:
+    return labels.reshape(view.whole.outer_shape).transpose(order).reshape(-1)
 
 
 def _nobody(view: View) -> int:

@@ -240,7 +240,7 @@ def _elementwise(view: View, chosen: Mapping[str, Variation]) -> Prediction:
         gradient = m.gradient(z, chosen["jacobian"].make(view.m, z.value, g, view), x)
     else:
         gradient = m.gradient(output, g, x)
-    return Prediction(_scattered(view, output.value, columns), _scattered(view, gradient, columns))
+    return Prediction(scattered(view, output.value, columns), scattered(view, gradient, columns))
 
 
 def _of_rows(view: View, chosen: Mapping[str, Variation]) -> Prediction:
@@ -271,7 +271,7 @@ def _of_rows(view: View, chosen: Mapping[str, Variation]) -> Prediction:
     losses = Bounded.of(loss.value)
     if factor != 1.0:
         losses = Bounded(losses.mid * factor, losses.rad * abs(factor))
-    return Prediction(losses, _scattered(view, gradient, columns))
+    return Prediction(losses, scattered(view, gradient, columns))
 
 
 def lifted_mass(m: M, mass: Mass, columns: np.ndarray | None) -> Targets[V]:
@@ -286,7 +286,8 @@ def lifted_mass(m: M, mass: Mass, columns: np.ndarray | None) -> Targets[V]:
     return Targets(None, None, m.charged(m.exact(dense), 4))
 
 
-def _scattered(view: View, ball: Ball, columns: np.ndarray | None) -> Bounded:
+def scattered(view: View, ball: Ball, columns: np.ndarray | None) -> Bounded:
+    """[rows, columns] among all classes; exactly 0 at the others."""
     part = Bounded.of(ball)
     if columns is None:
         return part
