@@ -38,7 +38,7 @@ def again(report: Report, issue: Issue) -> str:
     """
     finding = issue.finding
     if finding is not None and finding.replay:
-        return _line(["gradaudit", "replay", _plain(finding.replay)])
+        return replay(finding.replay)
     case = None if issue.case is None else issue.case.case
     if case is None or not in_file(case.source) or _changes_specs(report.command):
         return _line(report.command)
@@ -51,15 +51,19 @@ def again(report: Report, issue: Issue) -> str:
     return _line(words)
 
 
-def again_together(report: Report, found: Sequence[Issue]) -> tuple[str, ...]:
-    """Lines that show all of these findings of one case again: the replays of those that were saved, and for all
-    others one that is no narrower than they are. The command that made the report is not said again."""
+def replay(folder: str) -> str:
+    """The line for a shell that replays a saved evaluation."""
+    return _line(["gradaudit", "replay", _plain(folder)])
+
+
+def again_together(report: Report, found: Sequence[Issue]) -> str:
+    """A line that shows all of these findings of one case again, those aside that were saved: no narrower than any of
+    them; "" where there are none, or where it is the command that made the report."""
     others = [issue for issue in found if issue.finding is None or not issue.finding.replay]
-    lines = [again(report, issue) for issue in found if issue not in others]
-    narrow = {again(report, issue) for issue in others}
-    if len(narrow) > 1:
-        narrow = {again(report, replace(others[0], finding=None))}
-    return tuple(line for line in dict.fromkeys([*lines, *narrow]) if line != _line(report.command))
+    lines = {again(report, issue) for issue in others}
+    if len(lines) > 1:
+        lines = {again(report, replace(others[0], finding=None))}
+    return "".join(lines - {_line(report.command)})
 
 
 def _changes_specs(command: Sequence[str]) -> bool:

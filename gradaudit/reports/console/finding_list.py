@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Set
 from itertools import groupby
 
 from rich.padding import Padding
@@ -14,20 +14,19 @@ from gradaudit.reports.console.styled import SEVERITY_STYLES, indented, safe
 from gradaudit.reports.evaluations import ordered
 from gradaudit.reports.findings import about, evidence, expectation, place, unsaid
 from gradaudit.reports.issues import is_known, mark
-
-Commands = Callable[[Sequence[Finding]], Sequence[str]]
-"""What shows findings of one rule again."""
+from gradaudit.reports.reproduce import replay
 
 
 def finding_list(
     case: CaseReport,
     rules: Mapping[str, RuleSummary],
     kept: Set[int] | None = None,
-    commands: Commands = lambda _: (),
+    again: str = "",
 ) -> Iterator[Padding]:
     """The findings in the order of the report; neighbours of one rule share its name and its advice.
 
-    With `kept`, those alone whose id is in it. `commands` tells what shows findings of one rule again.
+    With `kept`, those alone whose id is in it. `again` is the command that shows them once more,
+    those aside that were saved.
     """
     shown = [finding for finding in case.findings if kept is None or id(finding) in kept]
     for (code, severity, told), group in groupby(shown, key=lambda f: (f.code, f.severity, mark(f))):
@@ -41,8 +40,10 @@ def finding_list(
             yield indented(
                 safe(("next: ", "dim" if quiet else "bold"), (rules[code].advice, "dim" if quiet else "")), 2
             )
-        for command in commands(findings):
-            yield indented(safe((f"again: {command}", "dim")), 2)
+        for folder in dict.fromkeys(finding.replay for finding in findings if finding.replay):
+            yield indented(safe((f"again: {replay(folder)}", "dim")), 2)
+    if again:
+        yield indented(safe((f"again: {again}", "dim")))
 
 
 def missing_list(case: CaseReport) -> Iterator[Padding]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 from rich.console import Console, RenderableType
 
-from gradaudit.records.finding import Finding
 from gradaudit.records.report import CaseReport, Report
 from gradaudit.reports.case_words import call, scope
 from gradaudit.reports.console.against_lines import against_lines
@@ -51,14 +50,10 @@ def render(
     rules = {rule.code: rule for rule in report.rules}
     shown = listed(report)
     kept = {id(issue.finding) for issue in shown}
-    by_finding = {id(issue.finding): issue for issue in shown}
-
-    def commands(findings: Sequence[Finding]) -> Sequence[str]:
-        return again_together(report, [by_finding[id(finding)] for finding in findings])
-
     with console.capture() as capture:
         for case in report.cases:
-            for renderable in _case(case, finding_list(case, rules, kept, commands), console, verbose):
+            again = again_together(report, [issue for issue in shown if issue.case is case and issue.finding])
+            for renderable in _case(case, finding_list(case, rules, kept, again), console, verbose):
                 console.print(renderable)
             console.print()
         for line in against_lines(report):
