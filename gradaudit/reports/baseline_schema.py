@@ -24,7 +24,7 @@ BASELINE = {
     **{f"counts.{kind}": text for kind, text in _CHANGES.items()},
     "same": "How many evaluations stand as they did.",
     "versions": "What computes in another version than then.",
-    "versions[].name": "What.",
+    "versions[].name": "The name of a framework or package.",
     "versions[].before": "The version then; empty where there was none.",
     "versions[].now": "The version now; empty where there is none.",
     "exit_status_alone": "What it would be without a baseline.",

@@ -340,8 +340,9 @@ def test_a_finding_names_the_command_that_shows_it(friendly_report, subjects):
     assert wrong[0] == "gradaudit check 'specs/[/foo] wrong.yaml' --dtype float32 --scale 1"
     seeded = replace(subjects, environment=replace(subjects.environment, seed=7))
     assert commands(seeded)[0] == "gradaudit check specs/losses.yaml --seed 7"
-    assert "again: gradaudit check 'specs/[/foo] wrong.yaml' --dtype float32 --scale 1" in junit.render(friendly_report)
-    assert "  again: gradaudit check 'specs/[/foo] wrong.yaml'\n" in full.render(friendly_report, width=200)
+    wide = "again: gradaudit check 'specs/[/foo] wrong.yaml'"
+    assert f"{wide} --dtype float32 --scale 1" in junit.render(friendly_report)
+    assert f"  {wide}\n" in full.render(friendly_report, width=200)
     properties = [result["properties"]["reproduce"] for result in results(friendly_report)]
     assert properties == commands(friendly_report)
     for render in (markdown.render, html_page.render):
