@@ -187,7 +187,10 @@ class _Comparison:
 
     def _said(self, verdict: str, statement: str, error: float, off: float) -> SelfConsistency:
         key = self.entry.evaluation.key
-        return SelfConsistency(key, verdict, statement, len(self.directions), self.dtype, error, off)
+        elements = 0 if self.entry.evaluation.gradient is None else self.entry.evaluation.gradient.size
+        return SelfConsistency(
+            key, verdict, statement, len(self.directions), self.dtype, error, off, self._apart(), elements
+        )
 
     def _wrong(self, wrong: Sequence[_Direction]) -> str:
         worst = max(wrong, key=lambda each: abs(each.mismatch.value) - each.mismatch.error)
@@ -309,7 +312,11 @@ class _Comparison:
         return str(self.note.get("jvp_by", "forward mode"))
 
     def _narrow_text(self) -> str:
-        """How far the gradient at the case's own dtype is from that in float64."""
+        apart, own = self._apart(), self.entry.evaluation.gradient
+        return "" if apart is None or own is None else f"; the {own.dtype.name} gradient is within {apart:.1g} of it"
+
+    def _apart(self) -> float | None:
+        """How far the gradient at the case's own dtype is from that in float64, relative to the largest of these."""
         own, wide = self.entry.evaluation.gradient, self.arrays["self.gradient"]
         if (
             own is None
@@ -317,10 +324,10 @@ class _Comparison:
             or self.dtype == own.dtype.name
             or own.shape != wide.shape
         ):
-            return ""
+            return None
         largest = float(np.abs(wide).max(initial=0.0))
         off = float(np.nanmax(np.abs(own.astype(np.float64) - wide), initial=0.0))
-        return f"; the {own.dtype.name} gradient is within {off / largest:.1g} of it" if largest else ""
+        return off / largest if largest else None
 
 
 def _may_be_a_kink(direction: _Direction) -> bool:

@@ -168,7 +168,8 @@ class SelfConsistency:
     "too_noisy" (the difference cannot tell the gradient from 0) or "not_tried"; `statement` says so with the numbers.
     `error` is the estimated error of the differences relative to the largest of them, `mismatch` the largest
     difference from the gradient on the same scale, `directions` how many were tried, `dtype` what the values were
-    computed in.
+    computed in. `apart` is the largest difference of the gradient in the case's dtype from that in float64, relative
+    to the largest of its `elements` (None where there are not both).
     """
 
     key: EvaluationKey
@@ -178,6 +179,8 @@ class SelfConsistency:
     dtype: str
     error: float
     mismatch: float
+    apart: float | None = None
+    elements: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from gradaudit.records.evaluation import EAGER, EXECUTIONS
 from gradaudit.records.finding import SEVERITIES
 from gradaudit.regression import levels
 from gradaudit.regression.baseline import Baseline, Held
-from gradaudit.regression.standing import OWN, PROBES, QUANTITIES, EvaluationName, FindingName
+from gradaudit.regression.standing import OWN, PROBES, QUANTITIES, VERDICTS, EvaluationName, FindingName
 
 VERSION = 1
 HEADER = f"# gradaudit baseline, version {VERSION}"
@@ -26,6 +26,7 @@ ABOUT = """\
 # Written by `gradaudit baseline update`. The lines are sorted, and each stands for itself in reviews and merges.
 # loss, gradient, jacobian: the largest error / tolerance, rounded up to a power of two or 1.5 times one;
 # "faithful": every element is within 1 ulp of the exact value. row: the tolerance that explains them, if one does.
+# apart, of `function: self`: how far the gradient is from that in float64; row: what its own values say of it.
 """
 
 CONFLICT = re.compile(r"(<<<<<<<|\|\|\|\|\|\|\||=======|>>>>>>>)( |\r?$)")
@@ -238,9 +239,9 @@ def _evaluation(fields: _Fields) -> tuple[Name, object]:
         fields.one_of("inputs", (OWN, PROBES), OWN),
     )
     held = {key: _level(key, fields.take(key)) for key in QUANTITIES if key in fields.left}
-    if not held:
-        raise ValueError(f"no error is given: expected {'=, '.join(QUANTITIES)}= or several of them")
     row = fields.take("row")
+    if not held and row not in VERDICTS.values():
+        raise ValueError(f"no error is given: expected {'=, '.join(QUANTITIES)}= or several of them")
     return name, Held(held, "" if row == NO_ROW else row)
 
 

@@ -19,17 +19,18 @@ from gradaudit.regression.differences import (
     changed_versions,
     exit_status,
     gravest_first,
+    measured_told,
     of_findings,
     row_change,
     rows_told,
     unaudited,
     was_due,
 )
-from gradaudit.regression.standing import OWN, PROBES, QUANTITIES, EvaluationName, Standing
+from gradaudit.regression.standing import APART, OWN, PROBES, QUANTITIES, EvaluationName, Standing
 from gradaudit.reports.case_labels import cases_by_label
 from gradaudit.reports.number_format import count, number
 
-Evaluated = tuple[Measurement, Standing]
+Evaluated = tuple[Measurement | None, Standing]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +102,16 @@ def _compared(
     return changes, same
 
 
-def _change(measured: Measurement, was: Standing, measured_now: Measurement, now: Standing) -> tuple[str, float, str]:
+def _change(
+    measured: Measurement | None, was: Standing, measured_now: Measurement | None, now: Standing
+) -> tuple[str, float, str]:
     """What became of an evaluation ("": it stands as it did), the factor by which its error grew, and the numbers."""
+    kind = row_change(was.row, now)
+    alone = measured is None or measured_now is None
+    if alone and kind:
+        return kind, math.inf if kind == WORSE else 0.0, rows_told(was.row, now.row, alone=True)
     if set(was.errors) != set(now.errors):
-        return MISSING, math.inf, f"{' and '.join(was.errors)} were measured, and {' and '.join(now.errors)} are now"
+        return MISSING, math.inf, measured_told(was.errors, now.errors)
     before, after = _special(measured), _special(measured_now)
     if before != after:
         kind = WORSE if after > before else BETTER
@@ -113,7 +120,6 @@ def _change(measured: Measurement, was: Standing, measured_now: Measurement, now
             math.inf if kind == WORSE else 0.0,
             f"special values that are not as due: {before:,} -> {after:,}",
         )
-    kind = row_change(was.row, now)
     if kind:
         return kind, math.inf if kind == WORSE else 0.0, rows_told(was.row, now.row)
     pairs = {name: (was.errors[name], now.errors[name]) for name in QUANTITIES if name in now.errors}
@@ -122,22 +128,26 @@ def _change(measured: Measurement, was: Standing, measured_now: Measurement, now
     told = worse or better
     if not told:
         return "", 1.0, ""
-    absolute = {name: _absolute(name, measured, measured_now) for name in told}
-    text = "; ".join(f"{name} {_growth(*pairs[name])}, {absolute[name]}" for name in told)
+    text = "; ".join(
+        f"{name} {_growth(name, *pairs[name])}{_absolute(name, measured, measured_now)}" for name in told
+    )
     factors = [_factor(*pairs[name]) for name in told]
     return (WORSE, max(factors), text) if worse else (BETTER, min(factors), text)
 
 
-def _special(measurement: Measurement) -> int:
+def _special(measurement: Measurement | None) -> int:
     """How many elements are not finite and should be, or differ at special inputs; their errors have no size."""
+    if measurement is None:
+        return 0
     quantities = (measurement.output, measurement.gradient, measurement.jacobian)
     return sum(each.non_finite + each.special_mismatch for each in quantities if each is not None)
 
 
-def _growth(old: levels.Error, new: levels.Error) -> str:
+def _growth(name: str, old: levels.Error, new: levels.Error) -> str:
+    unit = "of the largest, off that in float64" if name == APART else "of the tolerance"
     factor = _factor(old, new)
     times = f" ({number(factor, 3)} times)" if 0.0 < factor < math.inf else ""
-    return f"{number(old.ratio, 3)} -> {number(new.ratio, 3)} of the tolerance{times}"
+    return f"{number(old.ratio, 3)} -> {number(new.ratio, 3)} {unit}{times}"
 
 
 def _factor(old: levels.Error, new: levels.Error) -> float:
@@ -146,14 +156,16 @@ def _factor(old: levels.Error, new: levels.Error) -> float:
     return new.ratio / old.ratio if 0.0 < old.ratio < math.inf else math.inf
 
 
-def _absolute(name: str, measured: Measurement, measured_now: Measurement) -> str:
+def _absolute(name: str, measured: Measurement | None, measured_now: Measurement | None) -> str:
     """The errors in the units of the numbers themselves, which no change of a tolerance touches."""
     errors = []
     for each in (measured, measured_now):
+        if each is None:
+            return ""
         quantity = {"loss": each.output, "gradient": each.gradient, "jacobian": each.jacobian}[name]
         assert quantity is not None, "both have it"
         errors.append(number(quantity.max_abs_error, 3))
-    return f"absolute error {' -> '.join(errors)}"
+    return f", absolute error {' -> '.join(errors)}"
 
 
 def _come_and_gone(
@@ -210,7 +222,10 @@ def _profiles(
     for name in present:
         if name not in former:
             continue
-        old, new = (dataclasses.asdict(each[name][0].profile) for each in (former, present))
+        was, now = former[name][0], present[name][0]
+        if was is None or now is None:
+            continue
+        old, new = dataclasses.asdict(was.profile), dataclasses.asdict(now.profile)
         where = " ".join(dict.fromkeys((name.subject, name.backend, name.formulation, name.dtype)))
         for field in old:
             found = Explanation(where, field, str(old[field]), str(new[field]))

@@ -175,9 +175,12 @@ def _of_evaluations(baseline: Baseline, report: Report) -> Iterator[Change]:
 
 def _compared(held: Held, now: Standing) -> tuple[str, str]:
     """What became of an evaluation ("" where it stands as it did), and the numbers that say so."""
-    if set(held.levels) != set(now.errors):
-        return MISSING, f"{' and '.join(held.levels)} were measured, and {' and '.join(now.errors)} are now"
     changed = row_change(held.row, now)
+    alone = standing.APART in (*held.levels, *now.errors) or not (held.levels or now.errors)
+    if alone and changed:
+        return changed, rows_told(held.row, now.row, alone=True)
+    if set(held.levels) != set(now.errors):
+        return MISSING, measured_told(held.levels, now.errors)
     if changed:
         return changed, rows_told(held.row, now.row)
     arrays = [name for name in QUANTITIES if name in now.errors]
@@ -185,33 +188,51 @@ def _compared(held: Held, now: Standing) -> tuple[str, str]:
     better = [name for name in arrays if levels.is_better(now.errors[name], held.levels[name])]
     told = worse or better
     kind = WORSE if worse else BETTER if better else ""
-    return kind, "; ".join(f"{name} {_growth(held.levels[name], now.errors[name])}" for name in told)
+    return kind, "; ".join(_growth(name, held.levels[name], now.errors[name]) for name in told)
 
 
-def rows_told(was: str, now: str) -> str:
-    """A change of the tolerance row in words; "" stands for none."""
+def rows_told(was: str, now: str, *, alone: bool = False) -> str:
+    """A change of the tolerance row in words; "" stands for none. What was held against its own values `alone` has a
+    verdict in its place."""
+    if alone:
+        return f"its gradient beside its own values: {was or 'wrong'} before, {now or 'wrong'} now"
     if not was:
         return f"no tolerance explained it, and {now} does"
     return f"{was} explained it, and {now or 'no tolerance'} does now"
 
 
-def _growth(level: float, error: levels.Error) -> str:
-    new = (
-        "within 1 ulp" if levels.level_of(error) == levels.FAITHFUL else f"{number(error.ratio, 3)} of the tolerance"
-    )
+def measured_told(was: Iterable[str], now: Iterable[str]) -> str:
+    """Other arrays than before in words."""
+    return f"{' and '.join(was) or 'nothing'} measured before, and {' and '.join(now) or 'nothing'} now"
+
+
+def _growth(name: str, level: float, error: levels.Error) -> str:
+    exact, unit = "the exact value", "of the tolerance"
+    if name == standing.APART:
+        name, exact, unit = "gradient", "that in float64", "of the largest"
     if level == levels.FAITHFUL:
-        return f"within 1 ulp of the exact value before, now off by {number(error.ulp, 3)} ulp, {new}"
+        was, new = f"within 1 ulp of {exact}", f"{number(error.ulp, 3)} ulp, {number(error.ratio, 3)} {unit}"
+        return f"{name} {was} before, now off by {new}"
+    new = "within 1 ulp" if levels.level_of(error) == levels.FAITHFUL else f"{number(error.ratio, 3)} {unit}"
     times = error.ratio / level
     factor = f", at least {number(times, 3)} times as large" if 1.0 < times < math.inf else ""
-    return f"at most {levels.text(level)} of the tolerance before, now {new}{factor}"
+    apart = f" off {exact} by" if unit == "of the largest" else ""
+    return f"{name}{apart} at most {levels.text(level)} {unit} before, now {new}{factor}"
 
 
 def _worst_probe(report: Report, name: EvaluationName) -> str:
     """The probe on which an evaluation stands worst."""
     of_probes = [
-        (measured, found)
-        for each, (measured, found) in standing.each_evaluation(report).items()
+        (each.inputs, found)
+        for each, (_, found) in standing.each_evaluation(report).items()
         if each.inputs != OWN and replace(each, inputs=PROBES) == name
     ]
-    worst = max(of_probes, key=lambda pair: (not pair[1].row, max(error.ratio for error in pair[1].errors.values())))
-    return f"worst on probe {worst[0].key.probe}"
+    worst, _ = max(
+        of_probes,
+        key=lambda pair: (
+            not pair[1].row,
+            len(pair[1].rows),
+            max((e.ratio for e in pair[1].errors.values()), default=0),
+        ),
+    )
+    return f"worst on probe {worst}"

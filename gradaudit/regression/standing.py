@@ -11,20 +11,28 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from gradaudit.numerics import formats
 from gradaudit.records.evaluation import EAGER, EvaluationFailure, names_backend
 from gradaudit.records.finding import Finding
-from gradaudit.records.measurement import Measurement, Quantity
+from gradaudit.records.measurement import Measurement, Quantity, SelfConsistency
 from gradaudit.records.report import Report
 from gradaudit.records.subject import CUSTOM
 from gradaudit.regression.levels import Error
 from gradaudit.reports.case_labels import case_labels
+from gradaudit.reports.evaluations import held_alone
 from gradaudit.reports.findings import setting, shown_at_any_scale
 from gradaudit.reports.issues import is_unaudited
 
 OWN, PROBES = "own", "probes"
 """Which inputs an evaluation speaks of: the case's own, or all probes together."""
 
-QUANTITIES = ("loss", "gradient", "jacobian")
+APART = "apart"
+"""The quantity of a subject that is held against its own values: how far its gradient is from that in float64."""
+
+QUANTITIES = ("loss", "gradient", "jacobian", APART)
+
+VERDICTS = {"agrees": "agrees", "kink": "agrees", "too_noisy": "too noisy to tell", "not_tried": "not tried"}
+"""What is said of such a subject, best first, in place of a tolerance that explains it; "" where it is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,18 +128,24 @@ def finding_name(label: str, finding: Finding) -> FindingName:
 def evaluations(report: Report) -> dict[EvaluationName, Standing]:
     """The standing of each evaluation of the cases' own inputs, and of the probes of each taken together."""
     found: dict[EvaluationName, Standing] = {}
-    for name, measurement in _measured(report):
+    for name, (_, standing) in each_evaluation(report).items():
         if name.inputs == OWN:
-            found[name] = _standing(measurement)
+            found[name] = standing
             continue
         together = replace(name, inputs=PROBES)
-        found[together] = _joined(found.get(together), _standing(measurement))
+        found[together] = _joined(found.get(together), standing)
     return found
 
 
-def each_evaluation(report: Report) -> dict[EvaluationName, tuple[Measurement, Standing]]:
-    """Every evaluation of a report, those of probes one by one."""
-    return {name: (measurement, _standing(measurement)) for name, measurement in _measured(report)}
+def each_evaluation(report: Report) -> dict[EvaluationName, tuple[Measurement | None, Standing]]:
+    """Every evaluation of a report, those of probes one by one; None stands for one that was held against itself."""
+    found: dict[EvaluationName, tuple[Measurement | None, Standing]] = {}
+    for label, case in zip(case_labels(report), report.cases, strict=True):
+        for measurement in case.measurements:
+            found[_name(label, measurement)] = measurement, _standing(measurement)
+        for said in held_alone(case):
+            found[_name(label, said)] = None, _standing_alone(said)
+    return found
 
 
 def failed(report: Report) -> set[EvaluationName]:
@@ -164,13 +178,7 @@ def row_name(measurement: Measurement) -> str:
     return f"{explanation.formulation} ({explanation.precision})" if explanation.explains else ""
 
 
-def _measured(report: Report) -> Iterator[tuple[EvaluationName, Measurement]]:
-    for label, case in zip(case_labels(report), report.cases, strict=True):
-        for measurement in case.measurements:
-            yield _name(label, measurement), measurement
-
-
-def _name(label: str, item: Measurement | EvaluationFailure) -> EvaluationName:
+def _name(label: str, item: Measurement | SelfConsistency | EvaluationFailure) -> EvaluationName:
     key = item.key
     return EvaluationName(
         label,
@@ -185,9 +193,20 @@ def _name(label: str, item: Measurement | EvaluationFailure) -> EvaluationName:
 
 
 def _standing(measurement: Measurement) -> Standing:
-    arrays = zip(QUANTITIES, (measurement.output, measurement.gradient, measurement.jacobian), strict=True)
-    errors = {name: _error(quantity) for name, quantity in arrays if quantity is not None}
+    arrays = {"loss": measurement.output, "gradient": measurement.gradient, "jacobian": measurement.jacobian}
+    errors = {name: _error(quantity) for name, quantity in arrays.items() if quantity is not None}
     return Standing(errors, row_name(measurement), measurement.explanation.rows_tried)
+
+
+def _standing_alone(said: SelfConsistency) -> Standing:
+    row = VERDICTS.get(said.verdict, "")
+    ladder = tuple(dict.fromkeys(VERDICTS.values()))
+    rows = ladder[: ladder.index(row) + 1] if row else ladder
+    if said.apart is None:
+        return Standing({}, row, rows)
+    apart = math.inf if math.isnan(said.apart) else said.apart
+    ulp = apart / (2.0 * formats.get(said.key.dtype).unit_roundoff)
+    return Standing({APART: Error(apart, ulp, said.elements)}, row, rows)
 
 
 def _error(quantity: Quantity) -> Error:

@@ -66,7 +66,7 @@ def counts(report: Report) -> Counts:
     findings = [finding for case in report.cases for finding in case.findings]
     return Counts(
         cases=len(report.cases),
-        evaluations=len(statuses) + sum(len(_held_alone(case)) for case in report.cases),
+        evaluations=len(statuses) + sum(len(held_alone(case)) for case in report.cases),
         failures=statuses.count("failed"),
         skipped=statuses.count("skipped"),
         refused=sum(isinstance(item, EvaluationFailure) and item.kind == "refused" for item in items),
@@ -86,7 +86,7 @@ def _rank(values: Sequence[object], value: object) -> int:
     return values.index(value) if value in values else len(values)
 
 
-def _held_alone(report: CaseReport) -> list[SelfConsistency]:
+def held_alone(report: CaseReport) -> list[SelfConsistency]:
     """What was held against its own values and against nothing else."""
     measured = {each.key for each in report.measurements}
     return [said for said in report.self_consistency if said.key not in measured]

@@ -183,6 +183,9 @@ MEANINGS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "self_consistency[].directions": "How many were tried.",
             "self_consistency[].error": "The estimated error of the differences, relative to the largest of them.",
             "self_consistency[].mismatch": "The largest difference from the gradient, on the same scale.",
+            "self_consistency[].apart": "How far the gradient in the case's dtype is from that in float64, relative "
+            "to the largest element of that; null where there are not both.",
+            "self_consistency[].elements": "How many elements the gradient has.",
             "second_order": "Further derivatives of a subject (`derivatives: 2`).",
             **_at("second_order"),
             "second_order[].derivative": "Which one: the Hessian times a direction, or the gradient of soft targets.",

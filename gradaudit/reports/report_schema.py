@@ -197,7 +197,8 @@ def _fault() -> Schema:
 def _self_consistency() -> Schema:
     verdicts: Schema = {"enum": ["agrees", "wrong", "kink", "too_noisy", "not_tried"]}
     told: Schema = {"verdict": verdicts, "statement": STRING, "computed_in": STRING, "directions": COUNT}
-    return an_object({**_place(), **told, "error": NUMBER, "mismatch": NUMBER})
+    rest: Schema = {"error": NUMBER, "mismatch": NUMBER, "apart": or_null(NUMBER), "elements": COUNT}
+    return an_object({**_place(), **told, **rest})
 
 
 def _second_order() -> Schema:

@@ -9,7 +9,7 @@ from gradaudit.records.evaluation import EvaluationFailure, EvaluationKey
 from gradaudit.records.finding import Finding
 from gradaudit.records.function_call import FunctionCall
 from gradaudit.records.location import Location
-from gradaudit.records.measurement import Explanation
+from gradaudit.records.measurement import Explanation, SelfConsistency
 from gradaudit.records.report import CaseReport
 from tests.reports import sample_report
 
@@ -43,6 +43,12 @@ def measured(subject="loss", gradient=0.25, *, loss=0.0, ulp=20.0, probe=None, r
             probe=probe,
         )
     )
+
+
+def alone(verdict="agrees", apart=1e-6, *, probe=None, dtype="float32", elements=100):
+    """A subject that is held against its own values (`function: self`)."""
+    key = EvaluationKey("loss", "torch", "custom", dtype, 1.0, probe)
+    return SelfConsistency(key, verdict, "so and so", 5, "float64", 1e-9, 1e-10, apart, elements)
 
 
 def failed(subject="loss", kind="crashed", probe=None):

@@ -121,7 +121,7 @@ def test_arrays_that_are_measured_no_more_are_missing():
     jacobian = replace(measurement, gradient=None, jacobian=replace(measurement.gradient, name="jacobian"))
     changed = found(audits.report(audits.measured()), audits.report(jacobian))
     (change,) = changed.changes
-    assert (change.kind, change.text) == ("missing", "loss and gradient were measured, and loss and jacobian are now")
+    assert (change.kind, change.text) == ("missing", "loss and gradient measured before, and loss and jacobian now")
 
 
 def test_what_crashed_is_unaudited_and_not_missing():
