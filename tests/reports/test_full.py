@@ -70,6 +70,23 @@ def test_what_explains_an_evaluation_is_folded_between_words_and_not_cut():
         assert words.count("statistics") == words.count("row") == words.count("bfloat16") == 3, table
 
 
+@pytest.mark.parametrize("width", [32, 44, 56, 60, 68, 72])
+def test_a_narrow_table_breaks_no_word_and_leaves_out_ulp_alone(friendly_report, width):
+    def table(page):
+        text = full.render(replace(friendly_report, cases=friendly_report.cases[:1]), width=page)
+        return text[text.index("evaluations ") : text.index("forward float32")]
+
+    rows = [line.split() for line in table(120).splitlines() if line.startswith(("  numpy", "  torch"))]
+    assert len(rows) == 2
+    narrow = table(width)
+    for row in rows:
+        # Its name, e/t, ULP, e/t, ULP, what is undecided, its sum, and what explains it.
+        assert set(row[:2] + row[3:4] + row[5:]) <= set(narrow.split()), narrow
+    assert ("ULP" in narrow) is (width >= 72)
+    assert {"evaluation", "explained"} & set(narrow.split())
+    assert max(map(len, narrow.splitlines())) <= width
+
+
 def test_a_wrong_special_value_is_no_small_error():
     case = sample_report.forum_case()
     first = case.measurements[0]
