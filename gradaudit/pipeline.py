@@ -96,6 +96,8 @@ def audit(
     report then holds what was measured until then and `interrupted` is set. With `settings.shard` it is about that
     part of the cases, and with `settings.resume` finished cases are taken from there.
     """
+    from gradaudit.reports.findings import about
+
     if pool is None:
         with worker_pool(settings) as own:
             return audit(cases, settings, progress, own)
@@ -138,8 +140,7 @@ def audit(
             for key in _measure(group, measured[id(group.planned.case)]):
                 done += 1
                 if progress is not None:
-                    text = f"{group.planned.case.name}: {key.subject} {key.probe or key.formulation} {key.dtype}"
-                    progress(ProgressEvent(done, remaining.evaluations, text))
+                    progress(ProgressEvent(done, remaining.evaluations, f"{group.planned.case.name}: {about(key)}"))
         while going and waiting:
             going = finish(waiting.pop(0))
         ending = ending if going else FAIL_FAST

@@ -37,7 +37,7 @@ def test_the_diagnosis_of_subjects_is_announced(cases):
     events = []
     pipeline.audit(cases, pipeline.Settings(), events.append)
     assert [event.text for event in events] == [
-        "own: softmax custom float32",
+        "own: softmax numpy float32",
         "diagnosing own",
         "backend alone: numpy fused float32",
     ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import unicodedata
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
@@ -9,14 +11,16 @@ if TYPE_CHECKING:
     from gradaudit.pipeline import ProgressEvent
 
 CLEAR_LINE = "\r\x1b[2K"
+ELLIPSIS = "..."
 
 
 class Progress:
-    """Rewrites one line of `stream` with each event, and takes it away in the end; silent unless `shown`."""
+    """Rewrites one line of `stream` with each event, and takes it away in the end; silent unless `shown`, and where
+    the terminal cannot rewrite a line."""
 
     def __init__(self, stream: TextIO, *, shown: bool) -> None:
         self._stream = stream
-        self._shown = shown
+        self._shown = shown and os.environ.get("TERM") != "dumb"
 
     def on(self, event: ProgressEvent) -> None:
         """Show where the audit is."""
@@ -25,10 +29,19 @@ class Progress:
         from gradaudit.cli.streams import page_width
         from gradaudit.reports.terminal import terminal_safe
 
-        text = terminal_safe(f"{event.done}/{event.total} {event.text}")
-        self._write(f"{CLEAR_LINE}{text[: page_width() - 1]}")
+        counted = f"{event.done}/{event.total} "
+        case, colon, evaluation = terminal_safe(event.text).rpartition(": ")
+        # The last column stays free: a line that fills it is wrapped by some terminals, and then not cleared.
+        room = page_width() - 1 - len(counted)
+        left = room - _columns(f"{colon}{evaluation}")
+        # What is under way matters more than the name of its case.
+        before = f"{_cut(case, left)}{colon}" if left > len(ELLIPSIS) else ""
+        self._write(f"{CLEAR_LINE}{counted}{_cut(f'{before}{evaluation}', room)}")
 
     def __enter__(self) -> Progress:
+        if self._shown:
+            # Until the frameworks are imported there is nothing to count.
+            self._write(f"{CLEAR_LINE}starting")
         return self
 
     def __exit__(
@@ -40,3 +53,27 @@ class Progress:
     def _write(self, text: str) -> None:
         self._stream.write(text)
         self._stream.flush()
+
+
+def _columns(text: str) -> int:
+    """How many columns of a terminal a text takes: letters of the Far East take two, marks above letters none."""
+    return sum(_column(character) for character in text)
+
+
+def _column(character: str) -> int:
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in ("W", "F") else 1
+
+
+def _cut(text: str, room: int) -> str:
+    """The text, or the beginning of it and `...`, in at most `room` columns."""
+    if _columns(text) <= room:
+        return text
+    kept, used = [], 0
+    for character in text:
+        used += _column(character)
+        if used > room - len(ELLIPSIS):
+            break
+        kept.append(character)
+    return f"{''.join(kept)}{ELLIPSIS}"[: max(room, 0)]

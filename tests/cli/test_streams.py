@@ -57,12 +57,38 @@ def test_what_is_no_size(text):
         byte_count(text, "--max-memory")
 
 
-def test_progress_rewrites_one_line_and_takes_it_away(monkeypatch):
-    monkeypatch.setenv("COLUMNS", "20")
+def lines_of(monkeypatch, *texts, width=20, term="xterm"):
+    """What a terminal of so many columns is told, one entry for each time that the line is cleared."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("TERM", term)
     stream = io.StringIO()
     with Progress(stream, shown=True) as progress:
-        progress.on(ProgressEvent(1, 2, "a\nlong name of a case"))
-    assert stream.getvalue() == "\r\x1b[2K1/2 a\\nlong name of\r\x1b[2K"
+        for text in texts:
+            progress.on(ProgressEvent(1, 2, text))
+    return stream.getvalue().split("\r\x1b[2K")
+
+
+def test_progress_rewrites_one_line_and_takes_it_away(monkeypatch):
+    assert lines_of(monkeypatch, "a\nname", "b") == ["", "starting", "1/2 a\\nname", "1/2 b", ""]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("a long name of a case", "1/2 a long name ..."),
+        ("a long name: of a case: torch", "1/2 a lon...: torch"),
+        ("case: torch float32 probe", "1/2 torch float3..."),
+        ("小さいモデル: torch", "1/2 小さ...: torch"),
+        ("e\u0301tude: numpy 12", "1/2 e\u0301tude: numpy 12"),
+        ("x: y", "1/2 x: y"),
+    ],
+)
+def test_progress_keeps_to_one_line_and_shows_what_is_under_way(monkeypatch, text, line):
+    assert lines_of(monkeypatch, text)[2] == line
+
+
+def test_progress_is_silent_where_a_line_cannot_be_rewritten(monkeypatch):
+    assert lines_of(monkeypatch, "name", term="dumb") == [""]
 
 
 def test_progress_is_silent_away_from_a_terminal():
