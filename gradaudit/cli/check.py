@@ -260,7 +260,8 @@ def _show(report: Report, name: str, color: Color, verbose: bool, quiet: bool) -
         from gradaudit.cli import against_baseline
 
         against_baseline.tell(report)
-    if report.interrupted or not quiet:
+    if (report.interrupted or not quiet) and name != "github":
+        # GitHub's log shows both streams, and the annotations end with the same line.
         from gradaudit.reports.summary import summary
 
         say(summary(report)[1])

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gradaudit.cli.report_output import NOT_WRITTEN, Colors, MaxFindings, OutputFormat, ReportFiles, Verbose
+from gradaudit.cli.report_output import FULL, NOT_WRITTEN, Colors, MaxFindings, OutputFormat, ReportFiles, Verbose
+
+if TYPE_CHECKING:
+    from gradaudit.records.report import Report
 
 
 def merge(  # noqa: PLR0917 - Typer passes every option by name
@@ -35,4 +38,16 @@ def merge(  # noqa: PLR0917 - Typer passes every option by name
     whole = replace(whole, max_findings=max_findings)
     text_of = report_formats.of_audit
     complete = report_output.put_out(whole, shown, files, text_of, color=color, verbose=verbose)
+    if shown != FULL:
+        _conclude(whole)
     return whole.exit_status if complete or whole.interrupted else NOT_WRITTEN
+
+
+def _conclude(whole: Report) -> None:
+    """Say on standard error what the exit status stands for, where no page says it."""
+    from gradaudit.cli import against_baseline
+    from gradaudit.cli.streams import say
+    from gradaudit.reports.summary import summary
+
+    against_baseline.tell(whole)
+    say(summary(whole)[1])

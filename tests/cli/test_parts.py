@@ -100,13 +100,16 @@ def test_a_merged_report_goes_where_reports_go(cli, shards, tmp_path):
     whole = sample_report.sample_report()
     outcome = cli("merge", *reversed(shards), "--report", "json=whole.json", "--report", "html=whole.html")
     assert (outcome.status, outcome.out) == (whole.exit_status, "")
+    assert f"; exit status {whole.exit_status}: " in outcome.err
     document = json.loads((tmp_path / "whole.json").read_text())
     assert [case["name"] for case in document["cases"]] == [case.case.name for case in whole.cases]
     assert (document["shard"], document["command"][:2]) == (None, ["gradaudit", "merge"])
     assert (tmp_path / "whole.html").is_file()
     concise = cli("merge", *shards, "--output-format", "concise").out
     assert concise == cli("render", "whole.json", "--output-format", "concise").out
-    assert cli("merge", *shards).out.startswith("── the forum's cancelling sum")
+    page = cli("merge", *shards)
+    assert page.out.startswith("── the forum's cancelling sum")
+    assert page.err == ""
 
 
 def test_reports_that_are_read_are_not_written(cli, shards):
