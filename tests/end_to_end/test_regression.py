@@ -84,12 +84,14 @@ def test_the_first_version_is_sound_and_holds_its_own_baseline(story):
     _, _, outcomes = story
     assert (outcomes["update"].status, outcomes["unchanged"].status) == (0, 0)
     assert outcomes["update"].out.startswith("recorded: 4 evaluations and ")
-    assert "4 evaluations as before; exit status 0: nothing is worse than the baseline" in outcomes["unchanged"].out
+    page = " ".join(outcomes["unchanged"].out.split())
+    assert "4 evaluations as before; exit status 0: nothing is worse than the baseline" in page
 
 
 def test_the_second_version_fails_and_each_loss_is_told_apart(story):
-    _, run, outcomes = story
+    folder, run, outcomes = story
     assert outcomes["second"].status == 1
+    assert json.loads((folder / "second.json").read_text())["exit_status"] == 1
     checked = run("baseline", "check", "--from", "second.json", "--output-format", "json")
     document = json.loads(checked.out)
     told = {(change["kind"], change["what"], change["subject"]) for change in document["changes"]}
