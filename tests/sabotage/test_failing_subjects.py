@@ -66,6 +66,7 @@ UNUSABLE = {
 
 CHANGING = {
     "closes_stdout": "closes sys.stdout",
+    "closes_descriptors": "closes standard output",
     "leaves_a_thread": r"leaves \d threads? running",
     "moves": "changes the working directory to /",
 }
@@ -148,6 +149,13 @@ def test_what_is_changed_of_the_process_is_told_and_kept_from_the_others(pool: P
     assert isinstance(changes, list)
     assert any(re.fullmatch(CHANGING[name], str(change)) for change in changes), changes
     assert answered(pool, "right", file="ending.py").notes["process"] == []
+
+
+def test_whoever_seeds_the_generators_is_told_from_whoever_draws(pool: Pool) -> None:
+    assert answered(pool, "seeds", file="ending.py", experiments=True).notes["seeded"] == ["NumPy's"]
+    assert answered(pool, "right", file="ending.py", experiments=True).notes["seeded"] == []
+    assert answered(pool, "shows_the_generator", experiments=True).notes["seeded"] == []
+    assert answered(pool, "seeds_torch", experiments=True).notes["seeded"] == ["torch's"]
 
 
 def test_what_is_changed_of_torch_is_told_and_kept_from_the_others(pool: Pool) -> None:

@@ -106,7 +106,10 @@ def experiment(request: Request, arrays: dict[str, Any]) -> dict[str, Any]:
                 kept["%s.%s" % (name, quantity)] = array
 
     call("again", fed)
+    before = user_code.generators()
     call("reseeded", fed, seed=request["seed"] + OTHER_SEED)
+    after = user_code.generators()
+    notes["seeded"] = [name for name, state in before.items() if after[name] == state]
     row = middle_row(request, fed)
     if row is not None:
         notes["perturbed_row"] = row

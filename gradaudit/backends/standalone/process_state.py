@@ -16,6 +16,9 @@ from typing import Any, Dict, List
 MOST = 4
 """Names that one sentence lists."""
 
+STREAMS = ("standard input", "standard output", "standard error")
+"""What the first descriptors stand for."""
+
 _before: Dict[str, Any] = {}
 
 
@@ -35,6 +38,16 @@ def remember(namespaces: Dict[str, Any], settings: Any) -> None:
     _before["threads"] = set(threading.enumerate())
     _before["streams"] = (sys.stdout, sys.stderr)
     _before["folder"] = os.getcwd()
+    _before["descriptors"] = [_file(number) for number in range(len(STREAMS))]
+
+
+def _file(number: int) -> Any:
+    """Which file a descriptor stands for; None for none."""
+    try:
+        status = os.fstat(number)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _is_of_package(value: Any, name: str) -> bool:
@@ -74,6 +87,9 @@ def changes() -> List[str]:
             found.append("closes sys.%s" % name)
         elif getattr(sys, name) is not stream:
             found.append("replaces sys.%s" % name)
+    for number, known in enumerate(_before["descriptors"]):
+        if known is not None and _file(number) != known:
+            found.append("%s %s" % ("closes" if _file(number) is None else "redirects", STREAMS[number]))
     try:
         folder = os.getcwd()
     except OSError:

@@ -73,7 +73,11 @@ def run(function: Any, request: Request, tensors: Dict[str, Tensor], modules: An
     """Every experiment that applies to the request."""
     found = Experiments(function, request, tensors, modules)
     found.call("again")
+    before = modules.generators()
     found.call("reseeded", seed=request["seed"] + OTHER_SEED)
+    after = modules.generators()
+    # Two calls that began in different states end in one only where somebody else has seeded.
+    found.notes["seeded"] = [name for name, state in before.items() if after[name] == state]
     found.attempt("retained", lambda: _retained(found))
     _perturbed(found)
     if "upstream" in tensors:

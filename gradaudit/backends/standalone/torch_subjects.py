@@ -39,11 +39,12 @@ MissingError = _sibling("torch_adapter").MissingError
 
 
 class Modules(NamedTuple):
-    """What the experiments need of this file: one call, the seeding, and where a mistake stands."""
+    """What the experiments need of this file: one call, the seeding and what it comes to, where a mistake stands."""
 
     runs: Any
     settled: Callable[[int], None]
     place: Callable[..., str]
+    generators: Callable[[], dict[str, str]]
 
 
 class UnsupportedError(Exception):
@@ -70,6 +71,8 @@ def _settings() -> dict[str, Any]:
         "whether gradients are enabled": torch.is_grad_enabled(),
         "whether anomalies are detected": torch.is_anomaly_enabled(),
         "whether subnormals are flushed": float(torch.tensor(1e-40)) == 0.0,
+        "whether algorithms are deterministic": torch.are_deterministic_algorithms_enabled(),
+        "torch's precision of float32 matrix products": torch.get_float32_matmul_precision(),
     }
 
 
@@ -104,7 +107,9 @@ def experiment(request: Request, arrays: dict[str, Any]) -> dict[str, Any]:
     function = None
     try:
         function, found = subject(request)
-        modules = Modules(_sibling("torch_runs"), settled, lambda error, other=found: _place(error, other))
+        modules = Modules(
+            _sibling("torch_runs"), settled, lambda error, other=found: _place(error, other), generators
+        )
         ran = executed(function, request)
         shown = _sibling("torch_experiments").run(ran, request, given(request, arrays), modules)
     except BaseException as error:
@@ -255,6 +260,14 @@ def settled(seed: int) -> None:
     if torch.cuda.is_initialized():
         torch.cuda.manual_seed_all(seed)
     user_code.settle(seed)
+
+
+def generators() -> dict[str, str]:
+    """The states of the random generators, by whose they are."""
+    import torch
+
+    state = torch.default_generator.get_state().numpy().tobytes().hex()
+    return dict(user_code.generators(), **{"torch's": state})
 
 
 def _jacobian(request: Request, function: Any, found: Any, tensors: dict[str, Tensor]) -> dict[str, Any]:

@@ -199,6 +199,16 @@ def settle(seed: int) -> None:
     np.random.seed(seed % (1 << 32))
 
 
+def generators() -> dict[str, str]:
+    """The states of the random generators of Python and NumPy, by whose they are."""
+    import random
+
+    import numpy as np
+
+    kind, keys, *rest = np.random.get_state()
+    return {"Python's": repr(random.getstate()), "NumPy's": "%s %s %r" % (kind, keys.tobytes().hex(), rest)}
+
+
 def _note_fork() -> None:
     frames = [Place(frame.filename, frame.lineno or 0, frame.name) for frame in traceback.extract_stack()]
     theirs = [frame for frame in frames if is_users(frame.file)]
@@ -266,7 +276,7 @@ def _search(*folders: str) -> None:
 
 
 def _no_attribute(owner: str, name: str, found: Any) -> str:
-    known = [each for each in dir(found) if not each.startswith("_")]
+    known = [each for each in dir(found) if not each.startswith("_") and not inspect.ismodule(getattr(found, each))]
     nearest = difflib.get_close_matches(name, known, n=1)
     if nearest:
         return "%s has no %r; did you mean %r?" % (owner, name, nearest[0])

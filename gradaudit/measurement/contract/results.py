@@ -60,6 +60,9 @@ def wrong_shape_or_dtype(subject: Subject, entry: Audited) -> Iterator[Breach]:
 def process_changed(subject: Subject, entry: Audited) -> Iterator[Breach]:  # noqa: ARG001
     """State of the process that the subject changes."""
     changes = texts(entry.evaluation.notes, "process")
+    seeded = texts(entry.evaluation.notes, "seeded")
+    if seeded:
+        changes = [*changes, f"seeds {' and '.join(seeded)} random generator{'s' if len(seeded) > 1 else ''}"]
     if changes:
         statement = f"it {'; it '.join(changes)}: state of the process that all other code computes in"
         yield breach("process-changed", entry, statement)

@@ -22,13 +22,16 @@ RULE = Rule(
     summary="Importing or calling the subject changes the process: functions replaced, switches set, threads left.",
     why="""
         A loss is called at every step of somebody's training. If it replaces torch.exp, sets the default dtype,
-        closes standard output or leaves a thread behind at each call, code that has nothing to do with it computes
-        something else from then on, and nobody will look for the cause in a loss.
+        seeds the random generators (every dropout mask is the same from then on), closes standard output or leaves a
+        thread behind at each call, code that has nothing to do with it computes something else, and nobody will look
+        for the cause in a loss.
     """,
     formula="""
         after every call, against the state before the user's code was imported: the functions of torch, torch.Tensor,
         torch.nn.functional, numpy, math and builtins; the default dtype, the number of threads, whether gradients are
-        enabled, whether subnormals are flushed; Python's threads, sys.stdout and sys.stderr, the working directory
+        enabled, whether algorithms are deterministic, the precision of matrix products, whether subnormals are
+        flushed; Python's threads, sys.stdout and sys.stderr and their descriptors, the working directory
+        random generators that two calls leave in one state although they began in different ones: the loss seeds them
     """,
     source='docs/numerics.md, "Contract of a function"',
     fires="""
