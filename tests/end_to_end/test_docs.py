@@ -95,6 +95,8 @@ def is_known(line: str) -> bool:
             return extras is not None and set(wanted) <= set(PYPROJECT["project"]["optional-dependencies"])
         case ["gradaudit", "backends", "install", backend]:
             return backend in plugins.names("gradaudit.backends")
+        case ["gradaudit", command, *_]:
+            return command in commands()
         case ["make", target]:
             return re.search(rf"^{target}:", MAKEFILE, re.MULTILINE) is not None
     return False
@@ -109,6 +111,15 @@ def test_the_distribution_of_the_page_holds_all_of_its_modules():
     named = [entry for group in stated["project"]["entry-points"].values() for entry in group.values()]
     assert {entry.partition(":")[0] for entry in named} < set(modules)
     assert {f"{module}.py" for module in modules} == {path for path in files if path.startswith("house_")}
+
+
+def commands():
+    """The commands of the command line."""
+    import typer.main
+
+    from gradaudit.cli.main import app
+
+    return typer.main.get_command(app).commands
 
 
 @pytest.mark.slow
@@ -181,9 +192,15 @@ def test_blocks_are_told_apart(tmp_path):
 
 def test_what_is_not_there_is_seen(tmp_path):
     known = ("pip install 'gradaudit[jax]'  # once", "gradaudit backends install mxnet", "make docs", "")
-    unknown = ("pip install gradaudit[cuda]", "gradaudit backends install theano", "make coffee", "rm -rf /")
+    unknown = (
+        "pip install gradaudit[cuda]",
+        "gradaudit backends install theano",
+        "make coffee",
+        "rm -rf /",
+        "gradaudit guess",
+    )
     assert [is_known(line) for line in known] == [True] * 4
-    assert [is_known(line) for line in unknown] == [False] * 4
+    assert [is_known(line) for line in unknown] == [False] * 5
     with pytest.raises(AssertionError, match="no console block"):
         list(play("```console\n$ rm x\n```\n", tmp_path))
     install_plugins("[tool.gradaudit]\njobs = 1\n", tmp_path)

@@ -12,9 +12,11 @@ import yaml
 
 from gradaudit.reports.summary import EXIT_MEANINGS
 from gradaudit.rules import registry
-from gradaudit.specs.loading import load
+from gradaudit.specs.loading import load, load_text
+from tests.end_to_end import pages
 from tests.end_to_end.conftest import PROJECT, run
 from tests.end_to_end.readme import README, Block, blocks, printed, recorded_on, running_on, without_numbers
+from tests.end_to_end.test_docs import GIVEN, is_known
 
 TEXT = README.read_text(encoding="utf-8")
 
@@ -66,6 +68,29 @@ def test_the_spec_of_the_readme_is_valid(tmp_path):
     assert len(case.dtypes) * len(case.scale) * len(case.backends) * len(case.formulations) == 36
 
 
+FOR_CI = re.compile(r"^ *(- )?(uses|script):", re.MULTILINE)
+"""What steps and jobs have: test_ci_files.py and the test of the steps read those."""
+BESIDE = {**GIVEN, "subjects": [{"torch": "losses.py:smoothed_cross_entropy"}]}
+"""What keys of a spec that stand alone are read beside."""
+
+
+def test_no_block_escapes():
+    """A block is a command that is recorded, the test that is run, a spec, for CI, or lines that are looked up."""
+    found = pages.blocks(TEXT)
+    assert {block.language for block in found} == {"", "console", "python", "yaml", "sh"}
+    assert sum(block.language == "python" for block in found) == 1
+    for block in found:
+        if block.language == "yaml" and not FOR_CI.search(block.text):
+            keys = yaml.safe_load(block.text)
+            text = block.text if "version" in keys else yaml.safe_dump({"version": 1, **BESIDE, **keys})
+            assert load_text(text, "README.md", str(PROJECT / "sample_configs")), block
+        elif block.language == "console":
+            assert block.commands
+            assert block.text.startswith("$ gradaudit"), block
+        elif block.language in ("", "sh"):
+            assert [line for line in block.text.splitlines() if not is_known(line)] == []
+
+
 def test_the_spec_of_ones_own_loss_is_the_sample():
     (spec,) = re.findall(r"^## Your own loss\n.*?^```yaml\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
     lines = (PROJECT / "sample_configs" / "custom_loss.yaml").read_text(encoding="utf-8").splitlines(keepends=True)
@@ -76,7 +101,7 @@ def test_the_steps_for_ci_run_as_printed(tmp_path):
     (steps,) = re.findall(r"^## In CI\n.*?^```yaml\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
     runs = [step["run"] for step in yaml.safe_load(steps) if "run" in step]
     assert runs[0] == "pip install gradaudit"
-    (spec,) = re.findall(r"^```yaml\n(version: 1\nname: smoothed.*?shape: \[128, 256\].*?)^```", TEXT, re.M | re.S)
+    (spec,) = re.findall(r"^## Your own logits\n.*?^```yaml\n(version: 1\n.*?)^```", TEXT, re.M | re.S)
     (tmp_path / "specs").mkdir()
     (tmp_path / "specs" / "loss.gradaudit.yaml").write_text(spec, encoding="utf-8")
     for command in runs[1:]:
