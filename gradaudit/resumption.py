@@ -141,6 +141,19 @@ def _source(subject: Subject, folders: dict[str, object]) -> object:
     names = (module,) if module.endswith(".py") else (f"{module.split('.')[0]}.py", module.split(".")[0])
     if not any((place / name).exists() for place in places for name in names):
         return UNTOLD
-    parents = [(place / module).parent for place in places if module.endswith(".py") and (place / module).is_file()]
+    parents = [
+        _outermost((place / module).resolve().parent)
+        for place in places
+        if module.endswith(".py") and (place / module).is_file()
+    ]
     read = [below(place, SOURCES, folders) for place in (*places, *parents)]
     return UNTOLD if any(each is UNTOLD for each in read) else read
+
+
+def _outermost(folder: Path) -> Path:
+    """The folder of the package that `folder` is a part of, from which a file in it may import; `folder` where it is
+    none."""
+    outer = folder
+    while (outer / "__init__.py").is_file() and (outer.parent / "__init__.py").is_file():
+        outer = outer.parent
+    return outer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -336,6 +337,32 @@ def test_the_sources_of_gradaudit_are_told_apart(monkeypatch, tmp_path):
         found.append(surroundings._own_sources())
     surroundings._own_sources.cache_clear()
     assert found[0] != found[1]
+
+
+def test_all_of_a_package_is_part_of_what_a_file_in_it_computes(folder):
+    deep = folder / "src" / "acme" / "deep"
+    deep.mkdir(parents=True)
+    (deep / "__init__.py").touch()
+    (deep.parent / "__init__.py").touch()
+    (folder / "losses.py").rename(deep / "losses.py")
+    (folder / "specs").mkdir()
+    text = SPEC.replace("losses.py", "../src/acme/deep/losses.py")
+    (folder / "specs" / "spec.yaml").write_text(text, encoding="utf-8")
+    (folder / "elsewhere").mkdir()
+    cases = loading.load(["specs/spec.yaml"])
+
+    def of_the_loss():
+        with contextlib.chdir(folder / "elsewhere"):
+            there = [replace(case, subjects=tuple(map(moved, case.subjects))) for case in cases]
+            return resumption.journal(folder / "kept", there, [[]] * len(cases)).hashes[2]
+
+    def moved(subject):
+        return replace(subject, base_directory=str(folder / "specs"))
+
+    before = of_the_loss()
+    assert before
+    (deep.parent / "tables.py").write_text("x = 1\n")
+    assert of_the_loss() != before
 
 
 @pytest.mark.slow

@@ -241,3 +241,43 @@ def test_what_is_claimed_replaces_what_is_assumed() -> None:
     own = profile_of(claimed, "bfloat16")
     assert (own.compute, own.accumulate, own.reduction, own.storage) == ("float32", "bfloat16", "bfloat16", "float16")
     assert (own.statistics, own.exp_ulp) == ("float32", 4.0)
+
+
+PACKAGED = """
+from .parts.rows import softmax
+from ..outer import BASE
+
+
+def activation(logits, upstream):
+    p = softmax(logits) * BASE
+    return p, p * (upstream - (p * upstream).sum(axis=1, keepdims=True))
+"""
+ROWS = """
+import numpy as np
+
+
+def softmax(logits):
+    return np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+"""
+
+
+def packaged(pool: Pool, folder: Path) -> Evaluation | EvaluationFailure:
+    given = inputs(function=FunctionCall("softmax", {}), targets=None, upstream=np.ones(LOGITS.shape))
+    subject = Subject("f", "numpy", "src/acme/deep/losses.py:activation", base_directory=str(folder))
+    return pool.submit(EvaluationKey("f", "numpy", "custom", "float64", 1.0), given, subject).result()
+
+
+def test_a_file_of_a_package_imports_what_stands_beside_it(pool: Pool, tmp_path: Path) -> None:
+    deep = tmp_path / "src" / "acme" / "deep"
+    (deep / "parts").mkdir(parents=True)
+    (deep / "losses.py").write_text(PACKAGED, encoding="utf-8")
+    (deep / "parts" / "rows.py").write_text(ROWS, encoding="utf-8")
+    (deep.parent / "outer.py").write_text("BASE = 1.0\n", encoding="utf-8")
+    refused = packaged(pool, tmp_path)
+    assert isinstance(refused, EvaluationFailure)
+    assert "it is in no package: there is no __init__.py beside it" in refused.message
+    for folder in (deep.parent, deep, deep / "parts"):
+        (folder / "__init__.py").touch()
+    result = packaged(pool, tmp_path)
+    assert isinstance(result, Evaluation), result.message
+    np.testing.assert_allclose(result.output.sum(axis=1), 1.0, rtol=1e-12)

@@ -224,8 +224,10 @@ def _from_file(where: str, folders: List[str], setting: str) -> Any:
     known = _files.get((path, setting))
     if known is not None and sys.modules.get(known.__name__) is known:
         return known
-    _search(os.path.dirname(path), *folders)
-    name = "gradaudit_subject_%d_%s" % (len(_files), os.path.basename(path)[:-3])
+    package, above = _package_of(path)
+    _search(os.path.dirname(path), *folders, *above)
+    # Under its package's name relative imports find what is beside it; the package itself is imported by them alone.
+    name = "%sgradaudit_subject_%d_%s" % (package, len(_files), os.path.basename(path)[:-3])
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
@@ -238,6 +240,16 @@ def _from_file(where: str, folders: List[str], setting: str) -> Any:
         raise _failed_import(where, error) from error
     _files[path, setting] = module
     return module
+
+
+def _package_of(path: str) -> tuple[str, List[str]]:
+    """The package that a file belongs to, as "outer.inner." ("" for none), and the folder that holds it, if any."""
+    folder = os.path.dirname(path)
+    names: List[str] = []
+    while os.path.isfile(os.path.join(folder, "__init__.py")) and os.path.basename(folder).isidentifier():
+        names.insert(0, os.path.basename(folder))
+        folder = os.path.dirname(folder)
+    return "".join(each + "." for each in names), [folder] if names else []
 
 
 def _by_name(where: str, folders: List[str]) -> Any:
@@ -261,7 +273,9 @@ def _by_name(where: str, folders: List[str]) -> Any:
 
 
 def _failed_import(where: str, error: BaseException) -> SubjectImportError:
-    failed = SubjectImportError("importing %s failed: %s: %s" % (where, type(error).__name__, error))
+    alone = "no known parent package" in str(error)
+    hint = "; it is in no package: there is no __init__.py beside it" if alone and where.endswith(".py") else ""
+    failed = SubjectImportError("importing %s failed: %s: %s%s" % (where, type(error).__name__, error, hint))
     place = place_of_failure(error)
     if place is not None:
         failed.gradaudit_place = str(place)  # type: ignore[attr-defined]
