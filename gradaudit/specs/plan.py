@@ -10,6 +10,7 @@ from gradaudit.records.evaluation import EvaluationKey
 from gradaudit.records.kept import KeptCase
 from gradaudit.records.subject import Subject
 from gradaudit.specs import executions
+from gradaudit.specs.wording import counted
 
 if TYPE_CHECKING:
     from gradaudit.records.inputs import Inputs
@@ -71,7 +72,7 @@ class Plan:
             needed = estimate(case)
             lines.append(
                 f"{case.name} ({case.source}): {case.function.name}, logits {list(case.shape)}, "
-                f"{needed.evaluations} evaluations, {size_text(needed.per_evaluation)} each at most"
+                f"{counted(needed.evaluations, 'evaluation')}, {size_text(needed.per_evaluation)} each at most"
             )
             own = [planned for planned in self.inputs if planned.case is case]
             for planned in own:
@@ -81,8 +82,11 @@ class Plan:
             if probed:
                 names = dict.fromkeys(planned.probe for planned in probed)
                 count = sum(len(planned.keys) for planned in probed)
-                lines.append(f"  {count} evaluations of {len(names)} probes: {', '.join(map(str, names))}")
-        lines.append(f"{self.evaluations} evaluations of {len(self.cases)} cases; nothing was started")
+                lines.append(
+                    f"  {counted(count, 'evaluation')} of {counted(len(names), 'probe')}: {', '.join(map(str, names))}"
+                )
+        total = counted(self.evaluations, "evaluation")
+        lines.append(f"{total} of {counted(len(self.cases), 'case')}; nothing was started")
         return lines
 
 

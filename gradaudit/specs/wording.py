@@ -96,6 +96,11 @@ def number(value: float) -> str:
     return str(int(value)) if value.is_integer() and abs(value) < 1e16 else repr(value)
 
 
+def counted(amount: int, noun: str) -> str:
+    """`1 case`, `2 cases`."""
+    return f"{amount} {noun}{'' if amount == 1 else 's'}"
+
+
 def one_of(choices: Iterable[str]) -> str:
     """The choices as a sentence has them: "a, b or c"."""
     words = list(choices)

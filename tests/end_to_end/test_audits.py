@@ -120,7 +120,7 @@ def test_a_dry_run_starts_nothing(gradaudit, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(fake))
     outcome = gradaudit("check", "--random", "normal,1000x1000", "--function", "softmax", "--dry-run")
     assert outcome.status == 0
-    assert outcome.out.endswith("3 evaluations of 1 cases; nothing was started\n")
+    assert outcome.out.endswith("3 evaluations of 1 case; nothing was started\n")
     assert not (tmp_path / "started").exists()
 
 
