@@ -151,6 +151,15 @@ def test_compiled_it_is_one_program(pool: Pool) -> None:
         np.testing.assert_array_equal(result.experiments["doubled.gradient"], 2.0 * result.gradient)
 
 
+def test_small_programs_are_kept_where_jax_is_told_to_keep_programs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "programs"))
+    with Pool(workers.WorkerSettings(timeout=120.0)) as fresh:
+        ask(fresh, "plain", inputs("float32"))
+    assert list((tmp_path / "programs").iterdir())
+
+
 def test_a_live_loss() -> None:
     import importlib.util
 

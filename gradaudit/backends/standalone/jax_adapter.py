@@ -47,12 +47,28 @@ def hello(threads: int) -> dict[str, Any]:
     import jaxlib
 
     jax.config.update("jax_enable_x64", True)
+    _keep_small_programs()
     return {
         "versions": {"jax": jax.__version__, "jaxlib": jaxlib.__version__},
         "dtypes": ["float16", "bfloat16", "float32", "float64"],
         "threads": threads,
         "details": details(),
     }
+
+
+def _keep_small_programs() -> None:
+    """Where JAX_COMPILATION_CACHE_DIR asks for compiled programs to be kept, those that took less than a second too:
+    those of a loss take some 50 ms each, and there are hundreds. What the environment says besides is left alone."""
+    import jax
+
+    if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        return
+    for name, least in (
+        ("jax_persistent_cache_min_compile_time_secs", 0.0),
+        ("jax_persistent_cache_min_entry_size_bytes", -1),
+    ):
+        if name.upper() not in os.environ and hasattr(jax.config, name):
+            jax.config.update(name, least)
 
 
 def details() -> dict[str, str]:
@@ -120,10 +136,11 @@ def device_of(request: Request) -> Any:
 def as_jax(array: Any, device: Any) -> Array:
     """A JAX array of its own memory; bfloat16 arrives as its bits."""
     import jax
-    import jax.numpy as jnp
     import ml_dtypes
+    import numpy as np
 
-    return jax.device_put(jnp.array(array.view(ml_dtypes.bfloat16) if array.dtype == "uint16" else array), device)
+    # jnp.array would have XLA compile a program for every shape; the memory that is put there is nobody else's.
+    return jax.device_put(np.array(array.view(ml_dtypes.bfloat16) if array.dtype == "uint16" else array), device)
 
 
 def encoded(array: Array) -> tuple[Any, str]:

@@ -41,10 +41,10 @@ user_code = _sibling("user_code")
 MissingError = _sibling("jax_adapter").MissingError
 OWN_VARIABLES = _sibling("jax_adapter").OWN_VARIABLES
 
-KEEP_PROGRAMS_FOR = 128
-"""Evaluations after which compiled programs are forgotten."""
+MOST_SHAPES = 128
+"""Shapes of arguments, for each function and dtype, after which compiled programs are forgotten."""
 
-_asked = {"evaluations": 0}
+_met: set[str] = set()
 
 
 class UnsupportedError(Exception):
@@ -91,7 +91,7 @@ def _settings() -> dict[str, Any]:
 def evaluate(request: Request, arrays: dict[str, Any]) -> dict[str, Any]:
     """One call of the subject, forward and backward, on what the arrays hold."""
     function = None
-    _forget_programs()
+    _forget_programs(request, arrays)
     try:
         with precision(request["dtype"]):
             function, found = subject(request)
@@ -105,13 +105,16 @@ def evaluate(request: Request, arrays: dict[str, Any]) -> dict[str, Any]:
     return response
 
 
-def _forget_programs() -> None:
-    """JAX keeps every program that it compiled, of each operation at each shape: 10 MB a probe."""
+def _forget_programs(request: Request, arrays: dict[str, Any]) -> None:
+    """JAX keeps every program that it compiled, of each operation at each shape: some 10 MB a shape."""
     import jax
 
-    _asked["evaluations"] += 1
-    if _asked["evaluations"] % KEEP_PROGRAMS_FOR == 0:
+    shapes = sorted((name, array.shape) for name, array in arrays.items())
+    new = str([request["subject"]["name"], request["dtype"], shapes])
+    if new not in _met and len(_met) >= MOST_SHAPES:
         jax.clear_caches()
+        _met.clear()
+    _met.add(new)
 
 
 def _evaluated(request: Request, function: Any, found: Any, tensors: dict[str, Array]) -> dict[str, Any]:
