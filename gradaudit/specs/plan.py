@@ -82,9 +82,8 @@ class Plan:
             if probed:
                 names = dict.fromkeys(planned.probe for planned in probed)
                 count = sum(len(planned.keys) for planned in probed)
-                lines.append(
-                    f"  {counted(count, 'evaluation')} of {counted(len(names), 'probe')}: {', '.join(map(str, names))}"
-                )
+                tried = f"{counted(count, 'evaluation')} of {counted(len(names), 'probe')}"
+                lines.append(f"  {tried}: {', '.join(map(str, names))}")
         total = counted(self.evaluations, "evaluation")
         lines.append(f"{total} of {counted(len(self.cases), 'case')}; nothing was started")
         return lines
