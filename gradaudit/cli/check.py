@@ -176,9 +176,10 @@ def check(  # noqa: PLR0917 - Typer passes every option by name
         result, saved, unsaved = (
             failures.save(result, cases, settings, pool, saving) if saving else (result, [], False)
         )
-    result = replace(result, max_findings=settings.max_findings, files=checkout.files(result))
+    result = replace(result, max_findings=settings.max_findings)
     if compared is not None and held is not None:
         result = against_baseline.held_against(result, held, compared[0])
+    result = replace(result, files=checkout.files(result))
     # Files first: whatever becomes of the page, they hold the result.
     incomplete = _written(result, files) or unsaved
     _show(result, shown, color, verbose, quiet)

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gradaudit.records.location import Location
 from gradaudit.reports.places import file_path, in_file
 
 if TYPE_CHECKING:
-    from gradaudit.records.location import Location
     from gradaudit.records.report import Report
 
 CI_FOLDERS = ("GITHUB_WORKSPACE", "CI_PROJECT_DIR", "BUILD_SOURCESDIRECTORY")
@@ -37,6 +37,8 @@ def _locations(report: Report) -> Iterator[Location]:
         yield from (finding.location for finding in case.findings)
         yield from (missing.location for missing in case.missing)
     yield from (case.source for case in report.not_run)
+    if report.baseline is not None:
+        yield Location(report.baseline.path)
 
 
 def _in_repository(path: str) -> str | None:

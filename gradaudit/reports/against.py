@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 
 from gradaudit.records.baseline import (
@@ -60,7 +60,7 @@ def lines(held: AgainstBaseline) -> tuple[str, ...]:
     for kind in KINDS:
         changes = held.of_kind(kind)
         if changes:
-            told += [f"{TITLES[kind]}: {len(changes):,}", *(f"  {said(change)}" for change in changes), ""]
+            told += [f"{TITLES[kind]}: {len(changes):,}", *(f"  {each}" for each in _listed(changes)), ""]
     if held.versions:
         told += [version_line(held.versions), ""]
     return (*told, *_advice(held))
@@ -68,8 +68,28 @@ def lines(held: AgainstBaseline) -> tuple[str, ...]:
 
 def said(change: BaselineChange) -> str:
     """One change in one line."""
-    where = "" if change.location is None else f"{place(change.location)}: "
-    return f"{where}{change.about}: {change.text}"
+    harmless = " (fails nothing)" if change.kind in (NEW, WORSE) and not change.fails else ""
+    return f"{_where(change)}{change.about}: {change.text}{harmless}"
+
+
+def _where(change: BaselineChange) -> str:
+    return "" if change.location is None else f"{place(change.location)}: "
+
+
+def _listed(changes: Iterable[BaselineChange]) -> Iterator[str]:
+    """A line for each change; evaluations of a case that came or went have one line together."""
+    together: dict[object, list[BaselineChange]] = {}
+    for number, change in enumerate(changes):
+        comes_or_goes = change.what == EVALUATION and change.kind in (MISSING, ADDED)
+        alike = (change.case, change.text, change.location) if comes_or_goes else number
+        together.setdefault(alike, []).append(change)
+    for found in together.values():
+        first = found[0]
+        if len(found) == 1:
+            yield said(first)
+            continue
+        names = [each.about.removeprefix(f"{first.case}: ") for each in found]
+        yield f"{_where(first)}{first.case}: {first.text}: {count(len(found), 'evaluation')}: {'; '.join(names)}"
 
 
 def version_line(changed: Iterable[tuple[str, str, str]]) -> str:

@@ -88,8 +88,8 @@ def issues(report: Report) -> tuple[Issue, ...]:
 
 
 def worst_first(found: Iterable[Issue]) -> tuple[Issue, ...]:
-    """Those that fail first, then by severity, then those that are not known; the order of the report otherwise."""
-    return tuple(sorted(found, key=lambda issue: (not issue.fails, -SEVERITIES.index(issue.severity), issue.known)))
+    """Those that fail first and what is known last, each by severity; the order of the report otherwise."""
+    return tuple(sorted(found, key=lambda issue: (not issue.fails, issue.known, -SEVERITIES.index(issue.severity))))
 
 
 def listed(report: Report) -> tuple[Issue, ...]:

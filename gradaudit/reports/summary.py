@@ -6,6 +6,7 @@ from gradaudit.records.finding import SEVERITIES
 from gradaudit.records.report import FAIL_FAST, INTERRUPTION, Report
 from gradaudit.reports import against
 from gradaudit.reports.evaluations import Counts, counts
+from gradaudit.reports.issues import issues
 from gradaudit.reports.number_format import count
 
 EXIT_MEANINGS = {
@@ -37,7 +38,7 @@ def summary(report: Report) -> tuple[str, str]:
     parts = [count(counted.cases, "case"), _evaluations(counted), _findings(counted)]
     if counted.missing_expectations:
         parts.append(f"{count(counted.missing_expectations, 'expected finding')} not found")
-    total = sum(counted.findings.values()) + counted.missing_expectations
+    total = len(issues(report))
     if report.max_findings is not None and total > report.max_findings:
         parts.append(f"of which the worst {report.max_findings:,} are listed")
     interrupted = "interrupted; what was done until then: " if report.interrupted else ""

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from gradaudit.cli import checkout
+from gradaudit.records.baseline import AgainstBaseline
 from gradaudit.records.location import Location
 from tests.regression import audits as by_hand
 
@@ -68,6 +69,15 @@ def test_a_folder_that_is_reached_by_a_link(repository, tmp_path):
     (tmp_path / "link").symlink_to(repository, target_is_directory=True)
     typed = str(tmp_path / "link" / "sub" / "a.yaml")
     assert files(typed) == {typed: "sub/a.yaml"}
+
+
+def test_the_baseline_is_a_file_of_the_repository_too(repository):
+    report = by_hand.report()
+    kept = AgainstBaseline("known.txt", (), 0, (), 0)
+    assert checkout.files(replace(report, baseline=kept)) == {
+        "known.txt": "sub/known.txt",
+        "specs/losses.yaml": "sub/specs/losses.yaml",
+    }
 
 
 def test_annotations_land_where_check_was_given_an_absolute_path(cli, audits, repository, monkeypatch):

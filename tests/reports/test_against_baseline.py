@@ -231,6 +231,20 @@ def test_lists_for_people_put_what_is_known_last():
     assert concise.render(few) == "losses.py:7: BUG401 error: loss (torch) float32: so and so (new)\n"
 
 
+def test_a_new_warning_comes_before_a_known_error():
+    warning = audits.finding("CAN103", "target-gradient-cancelled", "warning")
+    now = replace(SECOND, cases=(replace(SECOND.cases[0], findings=(*SECOND.cases[0].findings, warning)),))
+    report = held(now, SECOND)
+    text = full.render(report)
+    assert text.index("warning CAN103 target-gradient-cancelled (new)") < text.index("error BUG401")
+    assert "CAN103" in concise.render(replace(report, max_findings=1))
+
+
+def test_an_evaluation_counts_among_what_is_listed(fallen):
+    assert "of which the worst 2 are listed" in summary(replace(fallen, max_findings=2))[1]
+    assert "listed" not in summary(replace(fallen, max_findings=3))[1]
+
+
 # ------------------------------------------------------------------------------------------------------ for machines
 
 

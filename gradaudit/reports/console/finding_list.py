@@ -23,12 +23,12 @@ def finding_list(
     kept: Set[int] | None = None,
     again: str = "",
 ) -> Iterator[Padding]:
-    """The findings in the order of the report; neighbours of one rule share its name and its advice.
+    """The findings in the order of the report, known ones last; neighbours of one rule share its name and its advice.
 
     With `kept`, those alone whose id is in it. `again` is the command that shows them once more,
     those aside that were saved.
     """
-    shown = [finding for finding in case.findings if kept is None or id(finding) in kept]
+    shown = sorted((each for each in case.findings if kept is None or id(each) in kept), key=is_known)
     for (code, severity, told), group in groupby(shown, key=lambda f: (f.code, f.severity, mark(f))):
         findings = list(group)
         quiet = findings[0].expected or is_known(findings[0])
