@@ -7,6 +7,7 @@ characters are JSON strings; `#` begins a comment line. No line number, time or 
 
 from __future__ import annotations
 
+import difflib
 import json
 import math
 import re
@@ -34,6 +35,12 @@ OTHER_VERSION = re.compile(r"# gradaudit baseline, version (\d{1,9})")
 PLAIN = re.compile(r"[A-Za-z0-9_.,:;@/+()-]+")
 FIELD = re.compile(r' ([a-z]+)=("(?:[^"\\]|\\.)*"|[^\s"]+)')
 
+FIELDS = (
+    *("case", "code", "subject", "backend", "formulation", "dtype", "scale", "number", "execution", "inputs"),
+    *(*QUANTITIES, "row", "severity", "of", "is"),
+)
+"""What lines may say."""
+
 NO_ROW = "none"
 
 Name = FindingName | EvaluationName | str
@@ -60,7 +67,8 @@ def read(given: str) -> Baseline:
         if CONFLICT.match(line):
             raise BaselineSyntaxError(
                 number,
-                "an unresolved merge conflict: keep the lines of both sides, each thing once, or write it anew",
+                "an unresolved merge conflict: keep the lines of both sides, each thing once; or take one side (git "
+                "checkout --ours FILE) and update it",
             )
     _check_header(lines[0].rstrip())
     entries: dict[Name, object] = {}
@@ -98,7 +106,7 @@ def _check_header(line: str) -> None:
             "wrote it, or write it anew",
         )
     if not other:
-        raise BaselineSyntaxError(1, f"no baseline of gradaudit: expected {HEADER!r}, not {line!r:.60}")
+        raise BaselineSyntaxError(1, f"no baseline of gradaudit: expected {HEADER!r}, not {line[:60]!r}")
 
 
 def _lines(baseline: Baseline) -> Iterator[str]:
@@ -191,9 +199,13 @@ def _entry(line: str) -> tuple[Name, object]:
     if kind not in readers:
         raise ValueError(f"unknown kind of line {kind!r:.60}: expected {', '.join(readers)}, or # before a comment")
     fields = _Fields(_split(f" {rest}" if rest else ""))
+    unknown = next((key for key in fields.left if key not in FIELDS), None)
+    if unknown is not None:
+        near = difflib.get_close_matches(unknown, FIELDS, 1)
+        raise ValueError(f"unknown field {unknown[:60]!r} of {kind}{f'; did you mean {near[0]!r}?' if near else ''}")
     entry = readers[kind](fields)
     if fields.left:
-        raise ValueError(f"unknown field {next(iter(fields.left))!r:.60} of {kind}")
+        raise ValueError(f"unknown field {next(iter(fields.left))!r} of {kind}")
     return entry
 
 
@@ -203,7 +215,7 @@ def _split(rest: str) -> dict[str, str]:
     while position < len(rest):
         match = FIELD.match(rest, position)
         if match is None:
-            raise ValueError(f'expected name=value or name="a text" at {rest[position:].strip()!r:.60}')
+            raise ValueError(f'expected name=value or name="a text" at {rest[position:].strip()[:60]!r}')
         key, word = match.groups()
         if key in found:
             raise ValueError(f"{key}= stands twice")

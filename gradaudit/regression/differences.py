@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from gradaudit.records.baseline import ADDED, BETTER, KINDS, MISSING, NEW, RESOLVED, UNAUDITED, WORSE
-from gradaudit.records.finding import SEVERITIES
+from gradaudit.records.finding import SEVERITIES, Finding
 from gradaudit.records.location import Location
 from gradaudit.records.report import Report
 from gradaudit.regression import levels, standing
@@ -134,8 +134,9 @@ def unaudited(report: Report) -> Iterator[Change]:
 def of_findings(before: Mapping[FindingName, str], report: Report) -> Iterator[Change]:
     """What became of findings, and which are new; `before` holds their severities."""
     now = standing.findings(report)
+    former = {name: _former_name(name, before, now) for name in now}
     for name, finding in now.items():
-        was = before.get(name)
+        was = before.get(former[name])
         said = f"{finding.code} {finding.severity} {finding.name}: {shortened(finding.message)}"
         fails = counts_by_severity(finding, report.fail_on)
         if was is None:
@@ -148,9 +149,29 @@ def of_findings(before: Mapping[FindingName, str], report: Report) -> Iterator[C
         for wish in case.missing:
             name = FindingName(label, MISSING_CODE)
             yield Change(NEW, name, f"{expectation(wish)} expected, not found", True, wish.location)
+    kept = {*former.values()}
     for name, was in before.items():
-        if name not in now and was_due(name.case, report):
+        if name not in kept and was_due(name.case, report):
             yield Change(RESOLVED, name, f"{name.code} {was}", False)
+
+
+def _former_name(
+    name: FindingName, before: Mapping[FindingName, str], now: Mapping[FindingName, Finding]
+) -> FindingName:
+    """The name under which a finding was kept.
+
+    One about the inputs, of no backend, speaks of all subjects and dtypes that share it: where these come and go it
+    is told of more or of fewer, and is still the same.
+    """
+    if name in before or name.backend:
+        return name
+
+    def is_alike(one: FindingName) -> bool:
+        pairs = ((one.subject, name.subject), (one.dtype, name.dtype))
+        rest = replace(one, subject="", dtype="") == replace(name, subject="", dtype="")
+        return rest and all(old == new or "" in (old, new) for old, new in pairs)
+
+    return next((one for one in before if one not in now and is_alike(one)), name)
 
 
 def _of_evaluations(baseline: Baseline, report: Report) -> Iterator[Change]:

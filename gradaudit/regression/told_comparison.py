@@ -69,8 +69,9 @@ def _explained(title: str, found: Iterable[Explanation]) -> list[str]:
 def _trends(trends: Sequence[Trend], names: Sequence[str]) -> list[str]:
     told = [f"error / tolerance over {len(names):,} reports:"]
     for direction in DIRECTIONS:
-        told += [f"  {_trend(trend, names)}" for trend in trends if trend.direction == direction]
-    return [*told, ""]
+        told += [f"  {_trend(trend, names)}" for trend in trends if trend.direction == direction and trend.moved]
+    unmoved = sum(not trend.moved for trend in trends)
+    return [*told, *([f"  steady throughout: {count(unmoved, 'array')}"] if unmoved else []), ""]
 
 
 def _trend(trend: Trend, names: Sequence[str]) -> str:
@@ -101,6 +102,7 @@ def _trend_fields(trend: Trend) -> dict[str, object]:
         "quantity": trend.quantity,
         "direction": trend.direction,
         "since": trend.since,
+        "moved": trend.moved,
         "errors": errors,
         "rows": list(trend.rows),
     }

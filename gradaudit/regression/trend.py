@@ -21,7 +21,8 @@ class Trend:
     """One array of an evaluation over all reports: its errors and tolerance rows, None where a report has none.
 
     `direction` is how the last report stands beside the first that has it; `since` is the index of the first report
-    from which on the rule of `gradaudit.regression.levels` says so, None where it is steady.
+    from which on the rule of `gradaudit.regression.levels` says so, None where it is steady. `moved` is false where
+    all reports stand as the first.
     """
 
     name: EvaluationName
@@ -30,6 +31,7 @@ class Trend:
     rows: tuple[str | None, ...]
     direction: str
     since: int | None
+    moved: bool
 
 
 def trends(reports: Sequence[Report]) -> tuple[Trend, ...]:
@@ -61,6 +63,7 @@ def _of_quantity(name: EvaluationName, quantity: str, standings: Sequence[Standi
         tuple(None if each is None else each.row for each in known),
         last,
         since,
+        any(each != STEADY for each in directions),
     )
 
 

@@ -72,6 +72,11 @@ def said(change: BaselineChange) -> str:
     return f"{_where(change)}{change.about}: {change.text}{harmless}"
 
 
+def tone(change: BaselineChange) -> str:
+    """How a change is meant: "wrong" where it fails, "good" where it is for the better, else "doubtful"."""
+    return "wrong" if change.fails else "good" if change.kind in (BETTER, RESOLVED) else "doubtful"
+
+
 def _where(change: BaselineChange) -> str:
     return "" if change.location is None else f"{place(change.location)}: "
 

@@ -96,6 +96,7 @@ def test_lines_in_any_order_comments_and_crlf_are_read():
         (f"{HEADER}\nfault case=a\n", 2, "unknown kind of line 'fault': expected finding, evaluation, version"),
         (f"{HEADER}\nversion of=a\n", 2, "is= is missing"),
         (f"{HEADER}\nversion of=a is=1 at=2\n", 2, "unknown field 'at' of version"),
+        (f"{HEADER}\n{EVALUATION.replace('gradient', 'gradeint')}\n", 2, "evaluation; did you mean 'gradient'?"),
         (f"{HEADER}\nversion of=a of=b is=1\n", 2, "of= stands twice"),
         (f"{HEADER}\nversion of=a is=1 0\n", 2, "expected name=value or name=\"a text\" at '0'"),
         (f'{HEADER}\nversion of=a is="1\n', 2, "expected name=value"),

@@ -110,8 +110,15 @@ def test_trends_are_told_worst_first_with_the_row_where_it_changes():
         "missing since 3.json: two losses: breaks (torch) float32: gradient 0.1 -> 900 (no tolerance explains it) -> "
         "absent",
         "better since 2.json: two losses: improves (torch) float32: gradient 0.6 -> 0.2 -> faithful",
-        "steady: two losses: steady (torch) float32: gradient 0.2 -> 0.21 -> 0.2",
     ]
+    assert "steady throughout: 3 arrays" in text
+
+
+def test_what_came_back_is_shown_and_what_never_moved_is_counted():
+    text = "\n".join(told_comparison.lines(comparison(FIRST, FIRST), ("a", "b", "a"), trends((FIRST, SECOND, FIRST))))
+    assert "  steady: two losses: worsens (torch) float32: gradient 0.1 -> 0.3 -> 0.1\n" in text
+    assert "  steady throughout: 4 arrays\n" in text
+    assert "steady (torch)" not in text
 
 
 def test_two_reports_show_no_trend():

@@ -85,6 +85,21 @@ def test_a_new_finding_fails_as_it_would_without_a_baseline(severity, fail_on, s
     assert found(now, replace(now, exit_status=1)).exit_status == 0
 
 
+def test_a_finding_about_the_inputs_is_the_same_whichever_subjects_share_it():
+    def told_of(subject="", dtype="", **changes):
+        return audits.report(
+            findings=[audits.finding("POW702", severity="info", subject=subject, backend="", dtype=dtype, **changes)]
+        )
+
+    assert kinds(told_of(dtype="float32"), told_of("loss", "float32")) == []
+    assert kinds(told_of("loss", "float32"), told_of("loss")) == []
+    assert [kind for kind, _, _ in kinds(told_of("loss"), told_of("other"))] == ["new", "resolved"]
+    assert [kind for kind, _, _ in kinds(told_of(dtype="float32"), told_of(dtype="float64"))] == ["new", "resolved"]
+    # An error is one of its subject.
+    one, other = (audits.report(findings=[audits.finding(subject=each)]) for each in ("loss", ""))
+    assert [kind for kind, _, _ in kinds(one, other)] == ["new", "resolved"]
+
+
 def test_a_finding_that_became_more_severe_is_worse_and_the_other_way_round_better():
     mild, grave = (audits.report(findings=[audits.finding(severity=each)]) for each in ("warning", "error"))
     assert kinds(mild, grave) == [("worse", "loss", True)]
@@ -185,6 +200,22 @@ def test_other_versions_are_told_and_fail_nothing():
     assert now.versions == (("jax", "0.10.2", ""), ("torch", "2.8.0", "2.13.0"))
     assert now.exit_status == 0
     assert "other versions: jax 0.10.2 -> absent, torch 2.8.0 -> 2.13.0" in told.lines(now)
+
+
+def test_a_case_that_came_or_went_is_one_line_and_what_fails_nothing_says_so():
+    before = audits.report(audits.measured("a"), audits.measured("a", probe="ones"), name="old")
+    now = audits.report(
+        audits.measured("a"),
+        audits.measured("a", probe="ones"),
+        name="new",
+        findings=[audits.finding("CAN103", severity="warning")],
+    )
+    lines = told.lines(found(before, now), "gradaudit-baseline.txt")
+    both = "2 evaluations: a (torch) float32; a (torch) float32, probes"
+    assert f"  old: is in the baseline and not in the audit: no case of that name was audited: {both}" in lines
+    assert f"  specs/losses.yaml:2: new: is not in the baseline: {both}" in lines
+    (finding,) = [line for line in lines if "CAN103" in line]
+    assert finding.endswith("so and so (fails nothing)")
 
 
 def test_the_text_says_what_to_do():
