@@ -212,7 +212,11 @@ def test_markdown_and_the_page_list_what_has_changed_above_the_cases(fallen, kno
     assert "❌ two losses" in text
     assert "fails: 1 finding, 2 evaluations short of the baseline" in text
     page = html_page.render(fallen)
-    judges.html(page)
+    (body,) = judges.html(page).iter(f"{judges.HTML}body")
+    assert [each.tag.removeprefix(judges.HTML) for each in body] == ["a", "header", "main", "footer"], (
+        "all has margins"
+    )
+    assert all("".join(each.itertext()) for each in body.iter(f"{judges.HTML}th")), "no column is without its name"
     assert "Short of the baseline: gradaudit report" in page
     assert "Against ci/base line.txt" in page
     calm = markdown.render(known)

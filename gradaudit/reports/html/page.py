@@ -61,8 +61,7 @@ def render(report: Report) -> str:
             _overview(report, found, standings),
             reading_guide(),
         ),
-        *_against(report),
-        tag("main", sections, id="cases"),
+        tag("main", [*_against(report), *sections], id="cases"),
         tag("footer", _environment(report)),
     )
     headline = _headline(report, standings).text
@@ -110,7 +109,7 @@ def _against(report: Report) -> Iterator[Html]:
     yield tag(
         "section",
         tag("h2", f"Against {held.path}", id="against"),
-        table("What is not as the baseline has it", ("", "what"), rows) if rows else "",
+        table("What is not as the baseline has it", ("change", "what"), rows) if rows else "",
         tag("p", f"{len(held.changes) - MOST:,} more changes stand in the JSON report.", class_="quiet")
         if len(held.changes) > MOST
         else "",

@@ -35,6 +35,7 @@ th, td { border-bottom: 1px solid var(--line); padding: .25rem .6rem; text-align
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 th[scope=row] { font-weight: 500; }
 nav th[scope=row] { min-width: 11rem; } .case > .scroll th[scope=row], nav td:nth-child(2) { min-width: 7rem; }
+main > section > .scroll th[scope=row] > span { white-space: nowrap; }
 pre { background: var(--panel); padding: .75rem; overflow-x: auto; }
 code, pre { font: .875rem/1.4 ui-monospace, monospace; }
 details { margin: .5rem 0; }
