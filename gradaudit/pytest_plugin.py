@@ -67,7 +67,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
     """A collector for every spec that is named so, unless the plugin is disabled."""
     config = parent.config
-    if not file_path.name.endswith(SUFFIX):
+    if not file_path.name.endswith((SUFFIX, ".gradaudit.yml")):
         return None
     if config.getoption("--gradaudit-disable") or config.getini("gradaudit_disable"):
         return None

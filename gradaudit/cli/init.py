@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 EXTRAS = ("jax", "tensorflow")
 """Frameworks that do not come with gradaudit, by the names of the extras that bring them."""
 
+GITLAB_JOB = (
+    "the jobs of this repository are GitLab's; one with these lines audits: pip install gradaudit; "
+    "gradaudit check --report gitlab=gl-code-quality.json --report junit=gradaudit.xml"
+)
+
 
 def init(
     target: Annotated[
@@ -31,11 +36,14 @@ def init(
         ),
     ] = None,
     workflow: Annotated[
-        bool,
+        bool | None,
         typer.Option(
-            "--workflow/--no-workflow", help="Write .github/workflows/gradaudit.yml too, for GitHub Actions."
+            "--workflow/--no-workflow",
+            help="Write .github/workflows/gradaudit.yml too, for GitHub Actions. [default: unless the repository is "
+            "GitLab's]",
+            show_default=False,
         ),
-    ] = True,
+    ] = None,
     requirement: Annotated[
         str | None,
         typer.Option(
@@ -59,8 +67,11 @@ def init(
     _check(starting.spec_text(found, _from(Path(), target, file)))
     files = [(spec, starting.spec_text(found, _from(spec.parent, target, file)))]
     notes = []
-    if workflow:
-        root = workflows.repository(Path.cwd())
+    root = workflows.repository(Path.cwd())
+    gitlab = workflow is None and (root / ".gitlab-ci.yml").is_file() and not (root / ".github").exists()
+    if gitlab:
+        notes.append(f"{GITLAB_JOB} (--workflow writes one for GitHub Actions)")
+    elif workflow is not False:
         place = Path(os.path.relpath(root / workflows.PLACE))
         content, remark = _workflow(root, requirement, found.framework)
         if not os.path.lexists(place) or force:
@@ -68,8 +79,8 @@ def init(
             notes.append(remark)
         else:
             notes.append(_kept(place, content, found.framework))
-    elif requirement is not None:
-        raise FlagError("--requirement is for the workflow, which --no-workflow leaves alone; give one of them")
+    if requirement is not None and (gitlab or workflow is False):
+        raise FlagError("--requirement is for the workflow, and none is written; --workflow writes it")
     for path, content in files:
         path.parent.mkdir(parents=True, exist_ok=True)
         report_formats.write_file(content, path)
@@ -127,7 +138,7 @@ def _unfound(spec: Path) -> str:
 
     project = project_file.read(Path.cwd())
     if not project.values.get("specs"):
-        if spec.match(project_file.PATTERN):
+        if spec.name.endswith(project_file.SPELLINGS):
             return ""
         return f"`gradaudit check` by itself finds {project_file.PATTERN}; it is to be told of {spec}"
     try:

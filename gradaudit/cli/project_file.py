@@ -11,6 +11,8 @@ from pathlib import Path
 from gradaudit.errors import RequestError
 
 PATTERN = "*.gradaudit.yaml"
+SPELLINGS = (".gradaudit.yaml", ".gradaudit.yml")
+"""How names of files end that are audited where none is named: both endings of YAML, or one would be passed over."""
 
 
 def _strings(value: object) -> bool:
@@ -137,7 +139,7 @@ def _below(folder: Path) -> list[Path]:
         if "pyvenv.cfg" in files:
             folders.clear()
             continue
-        found += [Path(parent, name) for name in files if Path(name).match(PATTERN) and not name.startswith(".")]
+        found += [Path(parent, name) for name in files if name.endswith(SPELLINGS) and not name.startswith(".")]
     return found
 
 

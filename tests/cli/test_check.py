@@ -94,7 +94,11 @@ def test_without_a_project_the_specs_below_are_found(cli, audits, tmp_path):
         (tmp_path / folder / "other.yaml").write_text("not: ours\n")
     (tmp_path / "venv" / "pyvenv.cfg").write_text("")
     cli("check")
-    assert [case.source.path for case in audits.asked[0][0]] == ["a/x.gradaudit.yaml", "b/deep/x.gradaudit.yaml"]
+    (tmp_path / "a" / "y.gradaudit.yml").write_text(SPEC)
+    cli("check")
+    found = [[case.source.path for case in cases] for cases, _ in audits.asked]
+    assert found[0] == ["a/x.gradaudit.yaml", "b/deep/x.gradaudit.yaml"]
+    assert found[1] == ["a/x.gradaudit.yaml", "a/y.gradaudit.yml", "b/deep/x.gradaudit.yaml"]
 
 
 def test_full_is_the_default_and_fits_the_terminal(cli, audits):

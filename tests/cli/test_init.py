@@ -267,7 +267,17 @@ def test_a_requirement_is_an_argument_of_pip_and_of_nothing_else(cli, losses):
         assert outcome.status == 2
         assert "expected one requirement as pip takes it" in outcome.err
     outcome = cli("init", "losses.py:kl_div", "--requirement", "x", "--no-workflow")
-    assert (outcome.status, "give one of them" in outcome.err) == (2, True)
+    assert (outcome.status, "none is written; --workflow writes it" in outcome.err) == (2, True)
+
+
+def test_a_repository_of_gitlab_gets_no_workflow_for_github(cli, losses):
+    (losses / ".gitlab-ci.yml").touch()
+    outcome = cli("init", "losses.py:conditional")
+    assert (outcome.status, outcome.out) == (0, "wrote conditional.gradaudit.yaml\n")
+    assert "gradaudit check --report gitlab=gl-code-quality.json --report junit=gradaudit.xml" in outcome.err
+    assert "workflows" in cli("init", "losses.py:conditional", "--workflow", "--force").out
+    # Who has both gets both.
+    assert "workflows" in cli("init", "losses.py:conditional", "--force").out
 
 
 def test_a_workflow_stands_where_github_reads_it_and_runs_where_the_settings_are(cli, losses, monkeypatch):
