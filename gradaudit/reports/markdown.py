@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence, Set
 
-from gradaudit.records.baseline import BETTER, KINDS, RESOLVED
+from gradaudit.records.baseline import KINDS
 from gradaudit.records.report import CaseReport, Report
-from gradaudit.reports.against import TITLES, said, update_command, version_line
+from gradaudit.reports.against import TITLES, said, tone, update_command, version_line
 from gradaudit.reports.case_words import call, scope
 from gradaudit.reports.evaluation_rows import NUMBERS, Told, evaluation_rows
 from gradaudit.reports.evaluations import ordered
@@ -27,7 +27,6 @@ MOST_ROWS, MOST_ISSUES = 60, 40
 """So many evaluations and findings of a case are shown; the JSON report has all of them."""
 
 MARKS = {"wrong": "❌ ", "doubtful": "⚠️ ", "good": "✅ ", "absent": "", "": ""}
-CHANGES = {**dict.fromkeys(KINDS, MARKS["wrong"]), BETTER: MARKS["good"], RESOLVED: MARKS["good"]}
 LEVELS = {"error": "❌", "warning": "⚠️", "info": "ℹ️"}
 
 _SPECIAL = re.compile(r"([\\`*_\[\]|~$#@{}!^])")
@@ -75,7 +74,8 @@ def _against(report: Report) -> Iterator[str]:
     lines = []
     for kind in KINDS:
         changes = held.of_kind(kind)
-        lines += [f"- {CHANGES[kind]}**{TITLES[kind]}**: {text(said(change))}" for change in changes[:MOST_ISSUES]]
+        shown = ((MARKS[tone(change)], said(change)) for change in changes[:MOST_ISSUES])
+        lines += [f"- {mark}**{TITLES[kind]}**: {text(words)}" for mark, words in shown]
         if len(changes) > MOST_ISSUES:
             lines.append(f"- {len(changes) - MOST_ISSUES:,} more {TITLES[kind]}; the JSON report has all of them.")
     if held.versions:

@@ -227,6 +227,15 @@ def test_markdown_and_the_page_list_what_has_changed_above_the_cases(fallen, kno
     assert "error, known" in html_page.render(known)
 
 
+def test_what_fails_nothing_is_shown_as_doubtful():
+    before = audits.report(audits.measured("a"))
+    now = audits.report(audits.measured("a"), findings=[audits.finding("CAN103", severity="warning")])
+    report = held(now, before)
+    assert [(change.kind, change.fails) for change in report.baseline.changes] == [("new", False)]
+    assert '<span class="doubtful">! new</span>' in html_page.render(report)
+    assert "- ⚠️ **new**: " in markdown.render(report)
+
+
 def test_lists_for_people_put_what_is_known_last():
     before = replace(SECOND, cases=(replace(SECOND.cases[0], findings=(audits.finding("BUG499", "undiagnosed"),)),))
     findings = (audits.finding("BUG499", "undiagnosed"), audits.finding("BUG401", "reduction-factor"))

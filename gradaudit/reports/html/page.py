@@ -7,9 +7,8 @@ import hashlib
 import shlex
 from collections.abc import Iterator, Sequence
 
-from gradaudit.records.baseline import BETTER, KINDS, RESOLVED
 from gradaudit.records.report import Report
-from gradaudit.reports.against import TITLES, said, update_command, version_line
+from gradaudit.reports.against import TITLES, said, tone, update_command, version_line
 from gradaudit.reports.evaluation_rows import Told
 from gradaudit.reports.findings import place
 from gradaudit.reports.html.case_section import case_section
@@ -31,7 +30,6 @@ CUT_SHORT = {
 AGAINST = {0: Told("Nothing is worse than the baseline", "good"), 1: Told("Short of the baseline", "wrong")}
 MOST = 300
 """So many changes stand on the page; the JSON report has all of them."""
-TONES = {**dict.fromkeys(KINDS, "wrong"), BETTER: "good", RESOLVED: "good"}
 
 
 def render(report: Report) -> str:
@@ -105,7 +103,7 @@ def _against(report: Report) -> Iterator[Html]:
     held = report.baseline
     if held is None or not (held.changes or held.versions):
         return
-    rows = [(told(Told(TITLES[change.kind], TONES[change.kind])), said(change)) for change in held.changes[:MOST]]
+    rows = [(told(Told(TITLES[change.kind], tone(change))), said(change)) for change in held.changes[:MOST]]
     yield tag(
         "section",
         tag("h2", f"Against {held.path}", id="against"),
