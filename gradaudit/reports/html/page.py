@@ -123,7 +123,8 @@ def _overview(report: Report, found: Sequence[Sequence[Issue]], standings: Seque
     order = sorted(range(len(found)), key=lambda index: standings[index].tone != "wrong")
     for index in order:
         case, own = report.cases[index], found[index]
-        counted = [str(sum(issue.severity == severity for issue in own)) for severity in ("error", "warning", "info")]
+        severities = [issue.severity for issue in own if issue.change is None]
+        counted = [str(severities.count(severity)) for severity in ("error", "warning", "info")]
         link = tag("a", case.case.name or "(no name)", href=f"#case-{index + 1}")
         rows.append((link, told(standings[index]), *counted, place(case.case.source)))
     headers = ("case", "verdict", "errors", "warnings", "info", "where")
