@@ -13,6 +13,9 @@ from gradaudit.records.location import COMMAND_LINE, Location
 INPUTS = ("logits", "probabilities", "log_probabilities")
 """What a subject may be fed: the case's logits, or their softmax or log-softmax rounded once to the dtype."""
 
+SECOND_ORDER = ("torch", "jax", "tensorflow")
+"""The frameworks whose functions can be differentiated twice."""
+
 CUSTOM = "custom"
 """The formulation of a subject that claims none."""
 

@@ -119,7 +119,7 @@ class CaseKeys(Strict):
     upstream: UpstreamChoice = Field(
         "ones", description="The gradient fed to backward; per_output: one backward for each output, the Jacobian."
     )
-    derivatives: Literal[1, 2] = Field(1, description="2 audits the second order of torch subjects too.")
+    derivatives: Literal[1, 2] = Field(1, description="2 audits the second order of subjects too.")
     device: Annotated[str, StringConstraints(pattern=DEVICE_PATTERN)] = Field(
         "cpu", description="Where backends compute: cpu, cuda, cuda:1, mps. One that has no such device is missing."
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from gradaudit import plugins
-from gradaudit.records.subject import Subject
+from gradaudit.records.subject import SECOND_ORDER, Subject
 from gradaudit.specs import executions
 from gradaudit.specs.draft import Draft
 from gradaudit.specs.models import FRAMEWORKS, SubjectKeys
@@ -205,7 +205,8 @@ def _check_case(draft: Draft, subjects: Sequence[Subject]) -> None:
     """Keys of the case that ask for what no subject can do."""
     torch = any(subject.backend == "torch" for subject in subjects)
     advice = "add subjects: [{torch: losses.py:loss}], or remove the key"
-    if draft.model.derivatives == 2 and not torch:
-        draft.complain(f"derivatives: only subjects written in torch have a second order; {advice}", "derivatives")
+    if draft.model.derivatives == 2 and not any(subject.backend in SECOND_ORDER for subject in subjects):
+        whose = one_of(SECOND_ORDER)
+        draft.complain(f"derivatives: only subjects written in {whose} have a second order; {advice}", "derivatives")
     if draft.model.autocast and not torch:
         draft.complain(f"autocast: only subjects written in torch run under it; {advice}", "autocast")

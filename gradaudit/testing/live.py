@@ -10,7 +10,7 @@ from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from gradaudit.errors import FlagError
-from gradaudit.records.subject import INPUTS, Subject
+from gradaudit.records.subject import INPUTS, SECOND_ORDER, Subject
 
 if TYPE_CHECKING:
     from gradaudit.records.location import Location
@@ -38,8 +38,10 @@ def live_subject(loss: object, given: Mapping[str, Any], caller: Location) -> Su
         raise FlagError(f"backend={backend!r}: a live loss runs in {' or '.join(FRAMEWORKS)}; name one of them")
     _one_of("input", given.get("input", "logits"), INPUTS)
     derivatives = given.get("derivatives", 1)
-    if derivatives not in (1, 2) or (derivatives == 2 and backend != "torch"):
-        raise FlagError(f"derivatives={derivatives!r}: expected 1, or 2 for a loss written in torch")
+    if derivatives not in (1, 2) or (derivatives == 2 and backend not in SECOND_ORDER):
+        raise FlagError(
+            f"derivatives={derivatives!r}: expected 1, or 2 for a loss written in {' or '.join(SECOND_ORDER)}"
+        )
     profile = dict(given.get("profile") or {})
     for key in profile:
         _one_of("profile key", key, CLAIMS)

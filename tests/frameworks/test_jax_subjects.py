@@ -151,6 +151,14 @@ def test_compiled_it_is_one_program(pool: Pool) -> None:
         np.testing.assert_array_equal(result.experiments["doubled.gradient"], 2.0 * result.gradient)
 
 
+def test_the_second_order() -> None:
+    text = SPEC.replace("probes: none", "probes: none\nderivatives: 2").replace(":without_mean", ":plain")
+    case = pipeline.audit(load_text(text, "second.yaml"), pipeline.Settings(timeout=120.0)).cases[0]
+    verdicts = {each.key.subject: each.verdict for each in case.second_order}
+    assert verdicts["smoothed"] == verdicts["plain"] == "agrees"
+    assert verdicts["detached"] != "agrees"
+
+
 def test_small_programs_are_kept_where_jax_is_told_to_keep_programs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

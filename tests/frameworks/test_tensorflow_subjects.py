@@ -130,3 +130,25 @@ def test_each_execution_is_a_row() -> None:
     ]
     assert len(told) == 1
     assert told[0].startswith("otherwise_in_a_graph custom in float32: right in eager execution, wrong in graph and")
+
+
+SECOND = f"""
+version: 1
+function: cross_entropy
+logits: {{random: {{distribution: normal, shape: [7, 11], scale: 2.0, seed: 1}}}}
+targets: {{random: {{seed: 2}}}}
+derivatives: 2
+execution: [eager, graph]
+probes: none
+subjects:
+  - tensorflow: {LOSSES}:plain
+  - tensorflow: {LOSSES}:with_a_constant_gradient
+"""
+
+
+def test_the_second_order() -> None:
+    (case,) = pipeline.audit(load_text(SECOND, "second.yaml"), pipeline.Settings(timeout=120.0)).cases
+    verdicts = {each.key.subject: each.verdict for each in case.second_order}
+    assert verdicts["plain"] == verdicts["plain, graph"] == "agrees"
+    assert verdicts["with_a_constant_gradient"] == "cut"
+    assert ("with_a_constant_gradient", "BUG471") in {(each.subject, each.code) for each in case.findings}

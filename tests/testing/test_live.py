@@ -91,7 +91,7 @@ def test_what_is_said_of_the_subject_reaches_it():
             {"backend": "onnxruntime"},
             "backend='onnxruntime': a live loss runs in torch or jax or tensorflow or numpy",
         ),
-        (losses.of_torch, {"derivatives": 3}, "derivatives=3: expected 1, or 2 for a loss written in torch"),
+        (losses.of_torch, {"derivatives": 3}, "derivatives=3: expected 1, or 2 for a loss written in torch or"),
         (losses.of_numpy, {"derivatives": 2}, "derivatives=2: expected 1, or 2 for a loss written in torch"),
         (losses.of_torch, {"input": "logit"}, "input='logit' is not known; did you mean 'logits'?"),
         (losses.of_torch, {"profile": {"acumulate": "float32"}}, "did you mean 'accumulate'?"),

@@ -8,6 +8,8 @@ The experiments, each with an "output" and a "gradient" where there are any ("ag
     perturbed        one row of the logits doubled; the note "perturbed_row" is its index among the rows
     doubled          the upstream gradient doubled, which is exact
     compiled         forward and backward as one program of `jax.jit`, where the request's execution is eager
+    second_order     "direction", and "hessian" times it, by a second backward (derivatives: 2)
+    of_targets       the gradient of soft targets (derivatives: 2)
 
 The note "written_by_hand" has the places of the user's custom_vjp and custom_jvp. An experiment that raises is a note
 "raised": {experiment: message}. Run by path in any Python from 3.8; imports nothing of gradaudit.
@@ -68,7 +70,43 @@ def run(function: Any, request: Request, tensors: Dict[str, Array], own: Any, fo
         shown.call("doubled", upstream=tensors["upstream"] * 2)
     if request.get("execution", "eager") == "eager":
         shown.call("compiled", compiled=True)
+    if request.get("derivatives") == 2:
+        shown.attempt("second_order", lambda: _second_order(shown))
+        if "targets" in tensors and tensors["targets"].dtype.kind not in "iu":
+            shown.attempt("of_targets", lambda: _of_targets(shown))
     return shown
+
+
+def _second_order(shown: Experiments) -> None:
+    """The Hessian of upstream * output, times a direction, by a backward through the backward."""
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+
+    own, request, logits = shown.own, shown.request, shown.tensors["logits"]
+    rest = [shown.tensors["targets"]] if "targets" in shown.tensors else []
+    head = shown.tensors.get("upstream")
+
+    def of_gradient(z: Array, direction: Array) -> Any:
+        gradient, vjp = jax.vjp(lambda x: own.gradient(shown.function, x, rest, head), z)
+        return gradient, vjp(direction)[0]
+
+    drawn = np.random.RandomState(request["seed"] % (1 << 32)).standard_normal(logits.shape)
+    direction = jnp.asarray(drawn, logits.dtype)
+    own.settled(request["seed"])
+    compiled = request.get("execution", "eager") == "compiled"
+    gradient, hessian = (jax.jit(of_gradient) if compiled else of_gradient)(logits, direction)
+    shown.notes["second_order"] = "a graph"
+    for name, array in (("direction", direction), ("gradient", gradient), ("hessian", hessian)):
+        shown.arrays["second_order." + name] = array
+
+
+def _of_targets(shown: Experiments) -> None:
+    logits, head = shown.tensors["logits"], shown.tensors.get("upstream")
+    shown.own.settled(shown.request["seed"])
+    gradient = shown.own.gradient(lambda targets: shown.function(logits, targets), shown.tensors["targets"], [], head)
+    shown.notes["of_targets"] = "a graph"
+    shown.arrays["of_targets.gradient"] = gradient
 
 
 def _retained(shown: Experiments) -> None:

@@ -270,6 +270,11 @@ def _both(function: Any, logits: Array, rest: List[Array], head: Optional[Array]
     return output, vjp(_fitting(output, head))[0], vjp
 
 
+def gradient(function: Any, logits: Array, rest: List[Array], head: Optional[Array]) -> Array:
+    """The gradient alone."""
+    return _both(function, logits, rest, head)[1]
+
+
 def _fitting(output: Array, upstream: Optional[Array]) -> Array:
     import jax.numpy as jnp
 

@@ -8,6 +8,8 @@ The experiments, each with an "output" and a "gradient" where there are any ("ag
     perturbed        one row of the logits doubled; the note "perturbed_row" is its index among the rows
     doubled          the upstream gradient doubled, which is exact
     graph            forward and backward inside one tf.function, where the request's execution is eager
+    second_order     "direction", and "hessian" times it, by a tape around the tape (derivatives: 2)
+    of_targets       the gradient of soft targets (derivatives: 2)
 
 The note "written_by_hand" has the places where the graph of the function holds a `tf.custom_gradient`. An experiment
 that raises is a note "raised": {experiment: message}. Tensors have one layout. Run by path in any Python from 3.8;
@@ -71,7 +73,55 @@ def run(function: Any, request: Request, tensors: Dict[str, Any], own: Any, foun
     if "upstream" in tensors:
         shown.call("doubled", upstream=tensors["upstream"] * 2)
     shown.attempt("graph", lambda: _in_graph(shown))
+    if request.get("derivatives") == 2:
+        shown.attempt("second_order", lambda: _second_order(shown))
+        if "targets" in tensors and tensors["targets"].dtype.is_floating:
+            shown.attempt("of_targets", lambda: _of_targets(shown))
     return shown
+
+
+def _second_order(shown: Experiments) -> None:
+    """The Hessian of upstream * output, times a direction, by a tape around the tape."""
+    import numpy as np
+    import tensorflow as tf
+
+    own, request, logits = shown.own, shown.request, shown.tensors["logits"]
+    rest = [shown.tensors["targets"]] if "targets" in shown.tensors else []
+    drawn = np.random.RandomState(request["seed"] % (1 << 32)).standard_normal(logits.shape)
+    direction = tf.cast(tf.constant(drawn), logits.dtype)
+    step = own.differentiated(shown.function)
+
+    def twice() -> Any:
+        with tf.GradientTape() as outer:
+            outer.watch(logits)
+            _, gradients = step(logits, rest, [shown.tensors.get("upstream")])
+        if not gradients:
+            return None, None
+        hessian = outer.gradient(gradients[0], logits, output_gradients=direction)
+        return gradients[0], None if hessian is None else tf.convert_to_tensor(hessian)
+
+    own.settled(request["seed"])
+    execution = request.get("execution", "eager")
+    gradient, hessian = (twice if execution == "eager" else tf.function(twice, jit_compile=execution == "compiled"))()
+    if gradient is None:
+        return
+    shown.notes["second_order"] = "no path" if hessian is None else "a graph"
+    for name, tensor in (("direction", direction), ("gradient", gradient), ("hessian", hessian)):
+        if tensor is not None:
+            shown.arrays["second_order." + name] = tensor.numpy()
+
+
+def _of_targets(shown: Experiments) -> None:
+    """The function with its arguments exchanged, and the gradient of what stands first."""
+    tensors = shown.tensors
+    step = shown.own.differentiated(lambda targets, logits: shown.function(logits, targets))
+    shown.own.settled(shown.request["seed"])
+    output, gradients = step(tensors["targets"], [tensors["logits"]], [tensors.get("upstream")])
+    if shown.own.why_no_gradient(output):
+        return
+    shown.notes["of_targets"] = "a graph" if gradients else "no path"
+    if gradients:
+        shown.arrays["of_targets.gradient"] = gradients[0].numpy()
 
 
 def _retained(shown: Experiments) -> None:

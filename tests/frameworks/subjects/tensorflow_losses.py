@@ -75,3 +75,15 @@ def keras_loss(**options):
 
 def softmax(logits):
     return tf.nn.softmax(logits)
+
+
+@tf.custom_gradient
+def _constant(logits, targets):
+    p = tf.stop_gradient(tf.nn.softmax(logits))
+    rows = tf.cast(tf.shape(logits)[0], logits.dtype)
+    slope = (p - tf.one_hot(targets, logits.shape[-1], dtype=logits.dtype)) / rows
+    return plain(logits, targets), lambda upstream: (upstream * slope, None)
+
+
+def with_a_constant_gradient(logits, targets):
+    return _constant(logits, targets)
