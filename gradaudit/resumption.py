@@ -26,6 +26,9 @@ from gradaudit.records.subject import Subject
 from gradaudit.specs.contents import contents_of
 from gradaudit.surroundings import SOURCES, UNTOLD, below
 
+MOST_PAST = 1 << 26
+"""Bytes of cases that are others by now, which a file may hold before the oldest of them are dropped."""
+
 HASH = re.compile(rb'"hash": "([0-9a-f]{64})"\}$')
 """How the line of a case ends."""
 
@@ -91,6 +94,7 @@ def journal(
         if report is not None:
             finished[index] = dataclasses.replace(report, case=case)
     name = "cases.jsonl" if shard is None else f"cases-{shard[0]}-of-{shard[1]}.jsonl"
+    _drop_the_oldest(folder / name, set(hashes))
     return Journal(folder / name, hashes, finished)
 
 
@@ -98,6 +102,25 @@ def _complete(report: CaseReport) -> bool:
     """Whether everything in a case could be audited; what a probe could not show, or a backend does not offer, is no
     failure."""
     return all(failure.kind in ("unsupported", "refused") for failure in report.failures)
+
+
+def _drop_the_oldest(path: Path, wanted: Set[str]) -> None:
+    """Keep a file that is carried from run to run from growing for ever; RequestError where it cannot be written."""
+    try:
+        if not path.is_file() or path.stat().st_size <= MOST_PAST:
+            return
+        kept, past = [], 0
+        for line in reversed(path.read_bytes().splitlines()):
+            named = HASH.search(line)
+            if named is not None and named[1].decode() not in wanted:
+                past += len(line) + 1
+            if named is not None and (named[1].decode() in wanted or past <= MOST_PAST // 2):
+                kept.append(line)
+        beside = path.with_name(f"{path.name}.new")
+        beside.write_bytes(b"".join(line + b"\n" for line in reversed(kept)))
+        beside.replace(path)
+    except OSError as error:
+        raise RequestError(f"--resume {str(path.parent)!r}: {error.strerror or error}") from error
 
 
 def _kept(lines: Sequence[bytes], wanted: Set[str]) -> dict[str, CaseReport]:

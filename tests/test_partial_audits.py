@@ -18,6 +18,7 @@ from gradaudit import __version__, pipeline, resumption, surroundings
 from gradaudit.errors import FlagError, ReportError, RequestError
 from gradaudit.records.location import Location
 from gradaudit.records.report import NotRun
+from gradaudit.regression.baseline import of_report
 from gradaudit.reports import junit, summary
 from gradaudit.reports.json_document import document
 from gradaudit.reports.merging import merged
@@ -104,6 +105,14 @@ def test_a_case_that_was_not_run_is_a_skipped_test(folder):
     ]
     assert skipped == [(name, "the audit ended before it (--fail-fast)") for name in NAMES[2:]]
     assert suites.get("skipped") == "3"
+
+
+def test_what_the_baseline_holds_stops_no_audit(folder):
+    kept = of_report(audited())
+    assert names(audited(fail_fast=True)) != NAMES
+    assert names(audited(fail_fast=True, baseline=kept)) == NAMES
+    without = replace(kept, findings={name: was for name, was in kept.findings.items() if name.case != "apart"})
+    assert names(audited(fail_fast=True, baseline=without)) == ["sound", "apart"]
 
 
 def test_what_fails_is_what_fail_on_says(folder):
@@ -222,6 +231,22 @@ def test_a_line_cut_short_is_run_again_and_spoils_no_other(folder):
     assert evaluated()[0] == []
     path.write_bytes(b"nonsense\n[]\n{}\n\xff\n" + kept)
     assert evaluated()[0] == []
+
+
+def test_a_file_that_is_carried_along_does_not_grow_for_ever(folder, monkeypatch):
+    evaluated()
+    path = folder / "kept" / "cases.jsonl"
+    present = path.read_bytes()
+    past = [b'{"case": %d, "hash": "%064x"}\n' % (index, index) for index in range(20)]
+    path.write_bytes(b"nonsense\n" + b"".join(past) + present)
+    whole = path.stat().st_size
+    assert evaluated()[0] == []
+    assert path.stat().st_size == whole
+    # Half of what there is room for is kept, of the latest; what is asked for now is never dropped.
+    monkeypatch.setattr(resumption, "MOST_PAST", 12 * len(past[10]))
+    assert evaluated()[0] == []
+    assert path.read_bytes() == b"".join(past[-6:]) + present
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
 
 
 def test_shards_share_a_folder_with_the_whole(folder):

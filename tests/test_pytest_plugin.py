@@ -87,6 +87,9 @@ def test_every_case_is_an_item_that_names_it(pytester, spec):
     spec(TWO)
     result = pytester.runpytest_inprocess("--collect-only", "-q")
     result.stdout.fnmatch_lines(["a.gradaudit.yaml::shifted", "a.gradaudit.yaml::unshifted"])
+    (pytester.path / "a.gradaudit.yaml").rename(pytester.path / "b.gradaudit.yml")
+    result = pytester.runpytest_inprocess("--collect-only", "-q")
+    result.stdout.fnmatch_lines(["b.gradaudit.yml::shifted", "b.gradaudit.yml::unshifted"])
 
 
 def test_other_files_are_left_alone(pytester):
