@@ -17,8 +17,14 @@ INDEX = """# Reference
 
 Made from the code, of this version, when the documentation is built.
 
+* [The spec](spec.md): every key, what it may be, and what it is unless given.
+* [Functions](functions/index.md): definition, gradient, parameters and source; a formula, or no truth at all.
+* [Rules](rules/index.md): what each code flags and why, the mathematics, examples, what to do.
+* [Command line](commands.md): commands, flags, and what the [exit status](commands.md#exit-status) means.
+* [The JSON report](report.md): every field.
+
 ```{toctree}
-:maxdepth: 1
+:hidden:
 
 spec
 functions/index

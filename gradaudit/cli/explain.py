@@ -62,14 +62,18 @@ def listing(rules: Sequence[Rule], width: int) -> str:
 
 
 def page(rule: Rule, width: int) -> str:
-    """The documentation of a rule as plain text; prose is filled, formulas and specs stand as they were written."""
+    """The documentation of a rule as plain text; prose is filled, formulas are folded where they are longer than the
+    page, specs stand as they were written."""
     from gradaudit.rules.notation import letters
 
     fires = _example(rule.fires, rule.fires_code) if rule.fires else _filled(rule.fires_note, width)
     sections = [
         ("What it flags", _filled(rule.summary, width)),
         ("Why it matters", _filled(rule.why, width)),
-        ("The mathematics", "\n\n".join(filter(None, (_verbatim(rule.formula), _filled(letters(rule), width))))),
+        (
+            "The mathematics",
+            "\n\n".join(filter(None, (_formulas(rule.formula, width), _filled(letters(rule), width)))),
+        ),
         ("Source", _filled(rule.source, width)),
         ("What fires it", fires),
         ("What does not", _example(rule.silent, rule.silent_code)),
@@ -125,6 +129,32 @@ def _filled(text: str, width: int, levels: int = 1) -> str:
 
     indent = INDENT * levels
     return textwrap.fill(" ".join(text.split()), width, initial_indent=indent, subsequent_indent=indent)
+
+
+def _formulas(text: str, width: int) -> str:
+    """Lines as they were written; one that is longer than the page is folded, where it has blanks if it can be."""
+    import inspect
+    import re
+    import textwrap
+
+    lines = []
+    for line in textwrap.indent(inspect.cleandoc(text), INDENT).splitlines():
+        if len(line) <= width:
+            lines.append(line)
+            continue
+        depth = " " * (len(line) - len(line.lstrip()) + 2 * len(INDENT))
+        first, *parts = re.split(r"(?<=\S)(?=  +\S)", line)
+        folded = [first]
+        for part in parts:
+            if len(folded[-1] + part) <= width:
+                folded[-1] += part
+            else:
+                folded.append(depth + part.strip())
+        for part in folded:
+            lines += textwrap.wrap(
+                part, width, subsequent_indent=depth, break_long_words=False, break_on_hyphens=False
+            )
+    return "\n".join(lines)
 
 
 def _verbatim(text: str, levels: int = 1) -> str:

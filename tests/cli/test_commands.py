@@ -8,6 +8,7 @@ import jsonschema
 import pytest
 
 from gradaudit import __version__, pipeline
+from gradaudit.cli import explain
 from gradaudit.functions import registry as functions
 from gradaudit.records.evaluation import BackendState
 from gradaudit.rules import registry
@@ -55,6 +56,17 @@ def test_every_rule_can_be_explained_within_the_page(cli):
         assert outcome.out.startswith(f"{code} ")
         prose = outcome.out.split("The mathematics")[0]
         assert max(map(len, prose.splitlines())) <= 100
+
+
+@pytest.mark.parametrize("width", [44, 60, 80, 100])
+def test_formulas_are_folded_to_the_page_and_lose_nothing(width):
+    for rule in registry.rules():
+        told = explain.page(rule, width).split("\nThe mathematics\n")[1].split("\nSource\n")[0]
+        assert max(map(len, told.splitlines())) <= width, rule.code
+        formula = [line.strip() for line in rule.formula.strip().splitlines()]
+        assert " ".join(told.split()).startswith(" ".join(" ".join(formula).split())), rule.code
+        short = [line for line in formula if len(line) < width - 8]
+        assert set(short) <= {line.strip() for line in told.splitlines()}, rule.code
 
 
 @pytest.mark.parametrize("letters", ["SAT", "sat2"])
