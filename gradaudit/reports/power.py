@@ -26,7 +26,7 @@ def _who(exposures: list[Exposure]) -> str:
 def _sentence(exposure: Exposure, who: str) -> str:
     kinds = len(exposure.own) + len(exposure.probes) + len(exposure.hidden)
     text = (
-        f"power{who}: the own inputs expose {len(exposure.own):,} of {count(kinds, 'kind')} of fault, probes "
+        f"power{who}: the case's inputs expose {len(exposure.own):,} of {count(kinds, 'kind')} of fault, probes "
         f"{len(exposure.probes):,} more; hidden: {len(exposure.hidden):,}"
     )
     return text if exposure.named is None else f"{text}; named when planted: {len(exposure.named):,}"

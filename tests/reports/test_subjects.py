@@ -136,7 +136,8 @@ def test_the_summary_tells_refused_probes_from_what_is_not_offered(report):
 
 def test_planted_faults_are_a_table(report):
     text = full.render(report, width=120)
-    assert "power of Right float32: the own inputs expose 2 of 4 kinds of fault, probes 1 more; hidden: 1\n" in text
+    line = "power of Right float32: the case's inputs expose 2 of 4 kinds of fault, probes 1 more; hidden: 1\n"
+    assert line in text
     rows = [line.split() for line in text[text.index("kind of fault ") :].splitlines()]
     assert ["wrong-axis", "own", "inputs", "yes"] in rows
     assert ["mean-denominator", "probes", "no"] in rows
