@@ -46,6 +46,7 @@ _SUBJECT = {
     "autocast": "The dtype of torch.autocast that it ran under.",
     "python": "The interpreter that was named for it.",
     "derivatives": "2 where its second order was audited.",
+    "execution": "How its framework ran it.",
     "graph": "What the spec says of an ONNX file's inputs and outputs.",
     "location": "Where the spec names it.",
 }

@@ -175,6 +175,7 @@ def _subject() -> Schema:
             "autocast": or_null(STRING),
             "python": or_null(STRING),
             "derivatives": COUNT,
+            "execution": {"enum": list(EXECUTIONS)},
             "graph": {"type": "object"},
             "location": part("location"),
         }
