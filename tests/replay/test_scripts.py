@@ -1,5 +1,6 @@
 """Scripts compute what the backend computed, bit for bit, and say so where they cannot."""
 
+import runpy
 from dataclasses import replace
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from gradaudit.errors import ReplayError
 from gradaudit.records.measurement import Element
+from gradaudit.records.subject import Subject
 from gradaudit.replay import script
 from gradaudit.replay.script import literals
 from tests.replay.computing import assert_the_same, saved
@@ -83,6 +85,38 @@ def test_a_backend_without_scripts_is_named(tmp_path):
     evaluation = saved(tmp_path, "mxnet", "softmax", "fused", "float32", (2, 3), 1)
     with pytest.raises(ReplayError, match="there is no script for what mxnet was asked"):
         script.write(evaluation, tmp_path / "never.py")
+
+
+@pytest.mark.parametrize("backend", ["numpy", "torch"])
+def test_a_function_of_the_users_is_called_as_the_spec_says(tmp_path, monkeypatch, backend):
+    returned = "(scale * logits).sum(), scale * np.ones_like(logits) * upstream"
+    if backend == "torch":
+        returned = "(scale * logits).sum()"
+    arguments = "logits, upstream, scale" if backend == "numpy" else "logits, scale"
+    (tmp_path / "losses.py").write_text(f"import numpy as np\n\n\ndef total({arguments}):\n    return {returned}\n")
+    evaluation = saved(tmp_path, backend, "softmax", "fused", "float32", (2, 3), 1)
+    subject = Subject("total", backend, "losses.py:total", kwargs={"scale": 3.0}, base_directory=str(tmp_path))
+    upstream = np.array(2.0, np.float32)
+    inputs = replace(evaluation.inputs, upstream=upstream)
+    evaluation = replace(evaluation, inputs=inputs, case=replace(evaluation.case, subjects=(subject,)))
+    monkeypatch.chdir(tmp_path)
+    assert script.write(evaluation, tmp_path / "shows.py") == (tmp_path / "shows.losses.py",)
+    space = runpy.run_path(str(tmp_path / "shows.py"), run_name="shows")
+    space["main"].__globals__["prepare"]()
+    found = space["main"].__globals__["compute"]()
+    assert found["loss"] == pytest.approx(3.0 * inputs.logits.astype(np.float64).sum(), rel=1e-6)
+    np.testing.assert_array_equal(found["gradient"], np.full((2, 3), 6.0))
+
+
+def test_a_loss_that_is_not_there_makes_no_script(tmp_path):
+    evaluation = saved(tmp_path, "numpy", "softmax", "fused", "float32", (2, 3), 1)
+    subject = Subject("total", "numpy", "losses.py:total", base_directory=str(tmp_path))
+    evaluation = replace(evaluation, case=replace(evaluation.case, subjects=(subject,)))
+    with pytest.raises(
+        ReplayError, match=r"total is defined in losses\.py, which is neither in .*: a script needs it"
+    ):
+        script.write(evaluation, tmp_path / "shows.py")
+    assert not (tmp_path / "shows.py").exists()
 
 
 def test_a_right_element_is_no_part_of_a_script(tmp_path):
