@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -90,11 +90,11 @@ def first_used(cases: Sequence[Case]) -> tuple[tuple[str, ...], ...]:
     return tuple(found)
 
 
-def fails(reports: Iterable[CaseReport], fail_on: str) -> bool:
-    """Whether any of the cases makes the exit status other than 0."""
+def fails(report: CaseReport, fail_on: str) -> bool:
+    """Whether the case makes the exit status other than 0."""
     from gradaudit.rules.exit_status import CLEAN, exit_status
 
-    return any(exit_status(report.findings, report.missing, fail_on) != CLEAN for report in reports)
+    return exit_status(report.findings, report.missing, fail_on) != CLEAN
 
 
 def report_of(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from gradaudit.records.inputs import Inputs
     from gradaudit.records.subject import Subject
     from gradaudit.reference.truth import Truth
+    from gradaudit.regression.baseline import Baseline
     from gradaudit.resumption import Journal
     from gradaudit.specs.plan import Plan, PlannedInputs
     from gradaudit.workers import WorkerSettings
@@ -37,9 +38,9 @@ class Settings:
     a framework, `max_memory` in bytes for each worker; the diagnosis of what was evaluated has a budget that is
     counted, not timed. `jobs` limits how many workers compute at once, `threads` how many threads each framework may
     use. `prove` plants every fault class into a copy of the truth, to count how many this very audit would catch.
-    `fail_fast` ends the audit after the first case that fails by `fail_on`; `shard` (i, n) audits one of n parts;
-    `resume` is a folder that keeps finished cases, which are not run again while nothing about them changes.
-    `max_findings` is how many the report lists for people."""
+    `fail_fast` ends the audit after the first case that fails, by `fail_on` or short of the `baseline`; `shard`
+    (i, n) audits one of n parts; `resume` is a folder that keeps finished cases, which are not run again while
+    nothing about them changes. `max_findings` is how many the report lists for people."""
 
     seed: int = 0
     timeout: float = 60.0
@@ -56,6 +57,7 @@ class Settings:
     fail_fast: bool = False
     shard: tuple[int, int] | None = None
     resume: Path | None = None
+    baseline: Baseline | None = None
 
 
 DECISIVE = ("seed", "timeout", "startup_timeout", "max_memory", "threads", "select", "ignore", "prove")
@@ -112,7 +114,9 @@ def audit(
     reports = dict(journal.finished)
     waiting = [index for index in range(len(asked)) if index not in reports]
     if settings.fail_fast:
-        failed = min((index for index, report in reports.items() if fails([report], settings.fail_on)), default=None)
+        failed = min(
+            (i for i, report in reports.items() if _fails(report, cases, positions[i], settings)), default=None
+        )
         waiting = [index for index in waiting if failed is None or index < failed]
     remaining = whole if len(waiting) == len(asked) else plan(tuple(asked[index] for index in waiting), settings)
     measured: dict[int, Measured] = {}
@@ -128,7 +132,7 @@ def audit(
         named = _states(whole, told[positions[index]], pool)
         reports[index] = _judged(case, known, settings, named)
         journal.keep(index, reports[index])
-        return not (settings.fail_fast and fails([reports[index]], settings.fail_on))
+        return not (settings.fail_fast and _fails(reports[index], cases, positions[index], settings))
 
     try:
         going = True
@@ -164,6 +168,16 @@ def audit(
         interrupted=ending == INTERRUPTION,
         max_findings=settings.max_findings,
     )
+
+
+def _fails(report: CaseReport, cases: tuple[Case, ...], position: int, settings: Settings) -> bool:
+    """Whether the case at this place among all of them fails the audit."""
+    if settings.baseline is None:
+        return fails(report, settings.fail_on)
+    from gradaudit.regression.marking import falls_short
+
+    names = tuple(case.name for case in cases)
+    return falls_short(report, settings.baseline, settings.fail_on, names, position)
 
 
 def _shard(cases: tuple[Case, ...], settings: Settings) -> Shard | None:

@@ -159,6 +159,7 @@ def check(  # noqa: PLR0917 - Typer passes every option by name
 
     from gradaudit import pipeline
 
+    settings = replace(settings, baseline=held)
     if semantics:
         from gradaudit.cli.semantics import show
 

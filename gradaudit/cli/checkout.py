@@ -42,6 +42,14 @@ def _locations(report: Report) -> Iterator[Location]:
 
 
 def _in_repository(path: str) -> str | None:
+    try:
+        return _below_a_root(path)
+    except (OSError, ValueError):
+        # What code calls its own file need not be a name that a file can have.
+        return None
+
+
+def _below_a_root(path: str) -> str | None:
     # A link in the repository counts as itself; a folder that is reached by a link, as what it leads to.
     for absolute in (Path(os.path.abspath(path)), Path(os.path.realpath(path))):  # noqa: PTH100 - resolve() follows links
         for root in _roots(absolute):

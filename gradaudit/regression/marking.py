@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import replace
 
 from gradaudit.records.baseline import EVALUATION, FINDING, KNOWN, RESOLVED, AgainstBaseline, BaselineChange
-from gradaudit.records.report import Report
+from gradaudit.records.report import CaseReport, Environment, Report, Shard
 from gradaudit.regression import standing
 from gradaudit.regression.baseline import Baseline
 from gradaudit.regression.differences import Change, Differences, differences
@@ -34,6 +34,14 @@ def held_against(report: Report, baseline: Baseline, path: str, saved: Report) -
     elsewhere = _elsewhere(baseline, saved) if saved.shard is not None else ()
     held = against(found, path, report.exit_status, elsewhere)
     return replace(report, cases=cases, baseline=held, exit_status=found.exit_status)
+
+
+def falls_short(case: CaseReport, baseline: Baseline, fail_on: str, names: tuple[str, ...], position: int) -> bool:
+    """Whether a case alone makes an audit fall short of the baseline: the one at `position` (from 0) of `names`."""
+    shard = Shard(1, 1, (position,), len(names), "", names)
+    nowhere = Environment("", "", (), (), 0, 0)
+    alone = Report("", (), nowhere, (case,), (), 0, fail_on=fail_on, shard=shard)
+    return differences(baseline, alone).exit_status != 0
 
 
 def against(

@@ -71,6 +71,11 @@ def test_a_folder_that_is_reached_by_a_link(repository, tmp_path):
     assert files(typed) == {typed: "sub/a.yaml"}
 
 
+@pytest.mark.parametrize("path", ["x" * 10_000, "a\0b", "\ud800", "a\n::error::b", "//server/share"])
+def test_what_is_no_path_is_left_as_it_is(repository, path):
+    assert files(path) in ({}, {path: f"sub/{path}"})
+
+
 def test_the_baseline_is_a_file_of_the_repository_too(repository):
     report = by_hand.report()
     kept = AgainstBaseline("known.txt", (), 0, (), 0)
