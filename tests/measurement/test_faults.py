@@ -158,7 +158,9 @@ def test_functions_without_a_logarithm_of_p_do_not_have_it() -> None:
 
 
 def unshifted(logits: list[float], dtype: str, wrong: WrongRows) -> Diagnosis | None:
-    return missing_max_shift.explain(truth("softmax", [logits], dtype), one_format(dtype), wrong)
+    """The fault by exponentials of the logits as they are."""
+    found = missing_max_shift.explain(truth("softmax", [logits], dtype), one_format(dtype), wrong)
+    return found if found is not None and dict(found.evidence)["shifted_by"] == "nothing" else None
 
 
 @pytest.mark.parametrize("dtype", formats.FORMATS)
@@ -207,6 +209,26 @@ def test_a_row_far_below_the_batch_is_lost_to_the_maximum_of_another() -> None:
     diagnosis = missing_max_shift.explain(found, one_format("float32"), lost(1))
     assert diagnosis is not None
     assert dict(diagnosis.evidence)["shifted_by"] == "the largest logit of the batch"
+
+
+@pytest.mark.parametrize(
+    ("logits", "shifted_by"),
+    [
+        ([200.0, 0.0, 0.0, 0.0], "nothing"),
+        ([1000.0, 1000.0, 700.0], "nothing"),
+        ([-80.0, -80.0, 70.0], "the mean of the row"),
+        ([-60.0, -61.0, -59.0], "the largest magnitude of the row"),
+    ],
+)
+def test_a_row_is_lost_to_what_is_subtracted_from_it(logits: list[float], shifted_by: str) -> None:
+    diagnosis = missing_max_shift.explain(truth("softmax", [logits]), one_format("float32"), lost(0))
+    assert diagnosis is not None
+    assert dict(diagnosis.evidence)["shifted_by"] == shifted_by
+
+
+def test_a_row_that_no_shift_of_its_own_loses_is_not_explained() -> None:
+    found = truth("softmax", [[3.0, 0.0, 1.0]])
+    assert missing_max_shift.explain(found, one_format("float32"), lost(0)) is None
 
 
 # --------------------------------------------------------------------------------------------------- both

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-MOST = 3000
+MOST = 8000
 """Evaluations of models that the search for one subject's fault at one dtype may take."""
 
 ELEMENTS = 2048

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from gradaudit.measurement.audited import Audited
 from gradaudit.measurement.diagnosis import lower_precision, naming, partial, ranges
@@ -46,18 +47,20 @@ def concluded(audited: Sequence[Audited], rows: Sequence[ToleranceRow]) -> tuple
     tiers = _tiers(open_to_models)
     loosest = _loosest(rows)
     budget = Budget()
-    for explain, undetached, loose in STEPS:
-        if loose and loosest is None:
+    for step in STEPS:
+        if step.loose and loosest is None:
             continue
-        for tier in tiers:
-            evidence = Evidence(tier, row, undetached=undetached, loosest=loosest if loose else None, budget=budget)
-            found = explain(evidence)
+        for tier in tiers[step.tiers]:
+            evidence = Evidence(
+                tier, row, undetached=step.undetached, loosest=loosest if step.loose else None, budget=budget
+            )
+            found = step.explain(evidence)
             if found:
                 left = [
                     view for view in wrong if view not in tier and not _accounts_for(found[0], view, row, loosest)
                 ]
                 return (*misshapen, *beyond_range, *naming.named_faults(found, evidence, _unexplained(left)))
-    low = ranges.low_precision(wrong) or _low_precision(tiers, wrong, rows)
+    low = _low_precision(tiers, wrong, rows)
     if low:
         # A number beyond the largest of a narrow format left its range in the cast.
         beyond_range = ranges.named([view for view in wrong if not lower_precision.cast_overflows(low[0], view)])
@@ -76,12 +79,19 @@ def concluded(audited: Sequence[Audited], rows: Sequence[ToleranceRow]) -> tuple
 def _low_precision(
     tiers: Sequence[Sequence[View]], wrong: Sequence[View], rows: Sequence[ToleranceRow]
 ) -> tuple[NamedFault, ...]:
-    """The same by what a lower precision does to whole evaluations, for the first tier that it explains."""
-    for tier in tiers:
-        rest = naming.besides(_unexplained([view for view in wrong if view not in tier]))
-        found = lower_precision.named(tier, rows, rest)
-        if found is not None:
-            return (found,)
+    """A cast of the logits; else a precision that explains each evaluation by itself; else one that explains all."""
+    for steps in (lower_precision.casts, None, lower_precision.inside):
+        if steps is None:
+            found = ranges.low_precision(wrong)
+            if found and lower_precision.widespread(wrong, rows):
+                return found
+            continue
+        # Whoever computes in less does so on all inputs.
+        for tier in tiers[:2]:
+            rest = naming.besides(_unexplained([view for view in wrong if view not in tier]))
+            named = lower_precision.named(tier, rows, steps, rest)
+            if named is not None:
+                return (named,)
     return ()
 
 
@@ -93,16 +103,35 @@ def _two_slips(evidence: Evidence) -> list[Explanation]:
     return double_explanations(evidence, catalogue(evidence.views[0]))
 
 
-STEPS: tuple[tuple[Callable[[Evidence], list[Explanation]], bool, bool], ...] = (
-    (_one_slip, False, False),
-    (fitted, False, False),
-    (_one_slip, False, True),
-    (_two_slips, False, False),
-    (_one_slip, True, False),
-    (fitted, True, False),
+WHOLE, PARTS, EVERY = slice(0, 2), slice(2, None), slice(None)
+"""Tiers with all evaluations that have a gradient; those with some of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One way to explain, and the tiers that it is tried on.
+
+    `undetached`: a shift of the logits may have been differentiated. `loose`: the sound part may be a formulation
+    that loses digits at a common offset of the logits.
+    """
+
+    explain: Callable[[Evidence], list[Explanation]]
+    tiers: slice
+    undetached: bool = False
+    loose: bool = False
+
+
+STEPS = (
+    Step(_one_slip, WHOLE),
+    Step(_one_slip, WHOLE, loose=True),
+    Step(_one_slip, PARTS),
+    Step(fitted, EVERY),
+    Step(_one_slip, PARTS, loose=True),
+    Step(_two_slips, EVERY),
+    Step(_one_slip, EVERY, undetached=True),
+    Step(fitted, EVERY, undetached=True),
 )
-"""What is tried, in order. The first mark: a shift of the logits may have been differentiated; the second: the sound
-part may be a formulation that loses digits at a common offset of the logits."""
+"""What is tried, in order: what explains all evaluations comes before what explains some of them."""
 
 
 def _tiers(views: Sequence[View]) -> list[list[View]]:

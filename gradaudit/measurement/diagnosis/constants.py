@@ -49,6 +49,7 @@ MEANINGS = {
     "u_sum": "the sum of the upstream gradient",
     "u_mean": "the mean of the upstream gradient",
     "W": "the sum of the weights of the labels",
+    "W+": "the sum of the weights of the labels, that of class 0 for ignored rows",
     "A": "the sum of the alphas of the labels",
     "w_sum": "the sum of all class weights",
     "w_first": "the weight of the first class",
@@ -108,6 +109,7 @@ def symbols(view: View) -> dict[str, float]:
         values |= {"w_sum": float(view.weight.sum()), "w_first": float(view.weight[0])}
         if view.block.labels is not None:
             values["W"] = float(view.weight[view.block.labels][view.counted].sum())
+            values["W+"] = values["W"] + values["I"] * values["w_first"]
     if "alpha" in view.parameters and view.block.labels is not None:
         alpha = view.parameters["alpha"]
         own = np.array(alpha)[view.block.labels] if isinstance(alpha, tuple) else np.ones(rows)
@@ -127,6 +129,7 @@ NATURAL = (
     {"V", "N"},
     {"W", "N"},
     {"W", "V"},
+    {"W", "W+"},
     {"A", "N"},
     {"A", "V"},
     {"N", "N-1"},

@@ -34,8 +34,11 @@ def fitted(evidence: Evidence) -> list[Explanation]:
 def _candidates(evidence: Evidence) -> Iterator[Variation]:
     wrong = [view for view in evidence.views if not view.gradient_right]
     if wrong:
-        for value in _rounded(_scale(wrong[0])):
+        scale = _scale(wrong[0])
+        for value in _rounded(scale):
             yield scaled_by(value)
+        for temperature in _rounded(1.0 / scale) if scale else ():
+            yield scaled_by(1.0 / temperature)
     if wrong and wrong[0].block.labels is not None:
         yield from _smoothed(wrong[0])
     if not evidence.views[0].truth.function.takes_targets:
@@ -44,7 +47,7 @@ def _candidates(evidence: Evidence) -> Iterator[Variation]:
         for place, factor in extra_terms.factors(wrong[0], evidence.predicted(wrong[0], ()).gradient.mid):
             for value in _rounded(abs(factor)):
                 yield extra_terms.of_term(place, math.copysign(value, factor))
-    for view in (view for view in evidence.views if not view.output_right):
+    for view in _levelled(evidence):
         for level in _levels(view):
             for value in _rounded(level):
                 yield from clamps.clamps(value, f"{value:g}")
@@ -104,6 +107,24 @@ def _masses(view: View) -> Iterator[tuple[float, float]]:
     columns = np.stack([(p - hot).ravel(), ((classes - 1) * p - 1.0 + hot).ravel()], axis=1)
     solution, *_ = np.linalg.lstsq(columns, got.ravel(), rcond=None)
     yield float(solution[0]), float(solution[1])
+
+
+MOST_LEVELLED = 4
+"""Evaluations that a level is read from."""
+
+
+def _levelled(evidence: Evidence) -> list[View]:
+    """Those whose loss is smaller than it should be, by the most: only such losses are cut off."""
+    lacking = []
+    for view in evidence.views:
+        if view.output_right or view.loss is None or view.elementwise:
+            continue
+        due = evidence.predicted(view, ()).output.mid
+        whole = due.sum() / (view.truth.denominator.value or 1.0) if view.truth.reduced else due
+        lack = float(np.max(whole - view.loss))
+        if lack > 0.0:
+            lacking.append((lack, view))
+    return [view for _, view in sorted(lacking, key=lambda pair: -pair[0])[:MOST_LEVELLED]]
 
 
 def _levels(view: View) -> list[float]:

@@ -29,6 +29,7 @@ from gradaudit.numerics import formats
 from gradaudit.numerics.ball import Ball
 from gradaudit.numerics.formats import Format
 from gradaudit.records.measurement import NamedFault
+from gradaudit.records.profile import Profile
 from gradaudit.reference.ladder import FLUSHED, INSIDE, ToleranceRow
 from gradaudit.specs.rounding import rounded
 
@@ -45,16 +46,19 @@ class Lowered:
     predicted: Callable[[View], Prediction | None]
 
 
-def named(views: Sequence[View], rows: Sequence[ToleranceRow], besides: str) -> NamedFault | None:
-    """The highest precision below the declared one that explains every view and decides most of what is wrong.
+Steps = Callable[[View, Sequence[ToleranceRow]], "Iterator[Lowered]"]
+
+
+def named(views: Sequence[View], rows: Sequence[ToleranceRow], steps: Steps, besides: str) -> NamedFault | None:
+    """The highest precision of :func:`casts` or :func:`inside` that explains every view, and decides most of them.
 
     `besides` is what the statement says of evaluations that are not among `views`.
     """
-    row = next((each for each in reversed(rows) if not each.weaker and not each.looser), rows[-1])
+    row = _declared(rows)
     wrong = [view for view in views if not (view.output_right and view.gradient_right)]
     if not wrong or views[0].inputs.reading != "logits":
         return None
-    for lowered in _steps(views[0], rows):
+    for lowered in steps(views[0], rows):
         if _explains(lowered, [*wrong, *(view for view in views if view not in wrong)], row):
             shown = next((view for view in wrong if view.inputs.probe is None), wrong[0])
             return NamedFault(
@@ -75,36 +79,60 @@ def cast_overflows(found: NamedFault, view: View) -> bool:
     return float(np.abs(view.x).max(initial=0.0)) > formats.get(precision).largest
 
 
-def _steps(view: View, rows: Sequence[ToleranceRow]) -> Iterator[Lowered]:
-    """From what says most to what explains most, and from wide to narrow."""
+def widespread(wrong: Sequence[View], rows: Sequence[ToleranceRow]) -> bool:
+    """Whether most of what the precision that a measurement needs may move has moved: rounding spares nothing."""
+    by_name = {(row.formulation, row.precision): row for row in rows}
+    asked = moved = 0
+    for view in wrong:
+        measurement = None if view.audited is None else view.audited.measurement
+        needed = None if measurement is None else measurement.explanation
+        row = None if needed is None else by_name.get((needed.formulation, needed.precision))
+        if row is None or view.gradient_right or not view.finite or row.flushed:
+            continue
+        off, room = _moved(view, due(view, row).gradient, due(view, _declared(rows)).gradient)
+        asked, moved = asked + off, moved + room
+    return 2 * asked >= moved
+
+
+def _moved(view: View, lowered: Bounded, exact: Bounded) -> tuple[int, int]:
+    """Elements that are beyond the declared tolerance, and those that the lower precision may move so far."""
+    off = np.abs(view.gradient - exact.mid) > exact.rad
+    room = lowered.rad + np.abs(lowered.mid - exact.mid) > 2.0 * exact.rad
+    return int(np.count_nonzero(off)), int(np.count_nonzero(room & (view.gradient != 0.0)))
+
+
+def _declared(rows: Sequence[ToleranceRow]) -> ToleranceRow:
+    return next((each for each in reversed(rows) if not each.weaker and not each.looser), rows[-1])
+
+
+def _narrower(view: View) -> list[Format]:
     own = formats.get(view.inputs.dtype)
-    narrow = [
-        form
-        for form in (formats.get(name) for name in ("float32", "float16", "bfloat16"))
-        if form.unit_roundoff > own.unit_roundoff
-    ]
-    for form in narrow:
+    known = (formats.get(name) for name in ("float32", "float16", "bfloat16"))
+    return [form for form in known if form.unit_roundoff > own.unit_roundoff]
+
+
+def casts(view: View, rows: Sequence[ToleranceRow]) -> Iterator[Lowered]:  # noqa: ARG001 - as inside
+    """Logits that are rounded on the way in, from wide to narrow formats; all that follows is of the declared one."""
+    for form in _narrower(view):
         yield Lowered(
             form.name,
             f"the logits are rounded to {form.name} before anything else is done: loss and gradient are those of the "
             "rounded logits",
             lambda v, form=form: _of_cast(v, form),  # type: ignore[misc]
         )
+
+
+def inside(view: View, rows: Sequence[ToleranceRow]) -> Iterator[Lowered]:
+    """Every operation in a lower precision, and the logits rounded to it where they are wider."""
+    narrow = _narrower(view)
     profiles = {row.precision: row.profile for row in rows if row.weaker and row.precision != FLUSHED}
     for precision, profile in profiles.items():
-        # What is narrower than the logits is what they are cast to.
         cast = next((form for form in narrow if precision == f"{form.name} {INSIDE}"), None)
-
-        def inside(v: View, profile=profile, cast=cast, precision=precision) -> Prediction | None:  # type: ignore[no-untyped-def]
-            lowered = v.remembered(("view", precision), lambda: v.with_profile(profile))
-            assert isinstance(lowered, View)
-            return _with_errors(lowered, cast)
-
         yield Lowered(
             precision,
             f"every error is within what {precision} costs, the logits cast to it at the earliest, and beyond the "
             "declared precision",
-            inside,
+            lambda v, each=(precision, profile, cast): _with_errors(v, *each),  # type: ignore[misc]
         )
 
 
@@ -116,7 +144,10 @@ def _of_cast(view: View, form: Format) -> Prediction | None:
     return _predicted(view, values - view.x, np.zeros(view.x.shape), form)
 
 
-def _with_errors(view: View, cast: Format | None) -> Prediction | None:
+def _with_errors(view: View, precision: str, profile: Profile, cast: Format | None) -> Prediction | None:
+    lowered = view.remembered(("view", precision), lambda: view.with_profile(profile))
+    assert isinstance(lowered, View)
+    view = lowered
     if cast is None:
         return _predicted(view, np.zeros(view.x.shape), np.zeros(view.x.shape), None)
     error = cast.unit_roundoff * np.abs(view.x) + cast.smallest_subnormal
@@ -153,11 +184,10 @@ def _explains(lowered: Lowered, views: Sequence[View], row: ToleranceRow) -> boo
             return False
         if not view.gradient_right:
             exact = due(view, row).gradient
-            off = np.abs(view.gradient - exact.mid) > exact.rad
-            asked += int(np.count_nonzero(off))
-            decided += int(np.count_nonzero(off & (np.abs(gradient.mid) > gradient.rad)))
-            room = gradient.rad + np.abs(gradient.mid - exact.mid)
-            moved += int(np.count_nonzero((view.gradient != 0.0) & (room > 2.0 * exact.rad)))
+            off, room = _moved(view, gradient, exact)
+            asked, moved = asked + off, moved + room
+            beyond = np.abs(view.gradient - exact.mid) > exact.rad
+            decided += int(np.count_nonzero(beyond & (np.abs(gradient.mid) > gradient.rad)))
     # What lies within a bound as large as itself tells of no precision; and who rounds, rounds more than a few.
     return 2 * decided >= asked and 2 * asked >= moved
 

@@ -97,7 +97,7 @@ def _ignored(factor: Factor) -> Meaning | None:
 
 
 def _weights(factor: Factor) -> Meaning | None:
-    if not factor.used & {"W", "w_sum", "w_first"}:
+    if not factor.used & {"W", "W+", "w_sum", "w_first"}:
         return None
     advice = "divide the weighted sum by the sum of the weights of the labels that count"
     if factor.constant.text in {"W/N", "W/V"}:
@@ -105,6 +105,9 @@ def _weights(factor: Factor) -> Meaning | None:
             f"the weighted mean is divided by the number of rows, {factor.view.rows}, not by the sum of their weights"
         )
         return Meaning("mean-denominator", what, advice, "ordinary")
+    if factor.constant.text == "W/(W+)":
+        what = "the weighted mean divides by the weights of all rows, the ignored ones counted as class 0"
+        return Meaning("mean-denominator", what, advice, "ignored-rows")
     if factor.constant.text == "W":
         return Meaning("reduction-factor", "the sum of the weights is not divided by", advice, "ordinary")
     fault = "mean-denominator" if factor.view.reduction == "mean" else "class-weights"

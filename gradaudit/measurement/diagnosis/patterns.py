@@ -168,8 +168,8 @@ def _plain_weights(advice: str) -> list[Pattern]:
 
 # -- means of means --------------------------------------------------------------------------------------------------
 
-Edges = Callable[[int], list[int]]
-"""Number of rows -> where the blocks begin, and the end."""
+Edges = Callable[[View], list[int]]
+"""Where the blocks of rows begin, and the end."""
 
 
 def _partitions(view: View) -> list[Pattern]:
@@ -193,23 +193,23 @@ Rule = tuple[str, Edges]
 
 def _chunks(count: int) -> Rule:
     """As torch.chunk does it: all of one size but the last."""
-    return f"{count} chunks", lambda n: _blocks(n, -(-n // count))
+    return f"{count} chunks", lambda v: _blocks(v.rows, -(-v.rows // count))
 
 
 def _parts(count: int) -> Rule:
     """As numpy.array_split does it: sizes that differ by 1 at most."""
-    return f"{count} nearly equal parts", lambda n: _split(n, count)
+    return f"{count} nearly equal parts", lambda v: _split(v.rows, count)
 
 
 def _sized(size: int) -> Rule:
-    return f"chunks of {size} rows", lambda n: _blocks(n, size)
+    return f"chunks of {size} rows", lambda v: _blocks(v.rows, size)
 
 
 def _apart(rows: int) -> tuple[Rule, Rule]:
     plural = "s" if rows > 1 else ""
     return (
-        (f"the first {rows} row{plural} and the rest", lambda n: [0, rows, n]),
-        (f"the last {rows} row{plural} and the rest", lambda n: [0, n - rows, n]),
+        (f"the first {rows} row{plural} and the rest", lambda v: [0, rows, v.rows]),
+        (f"the last {rows} row{plural} and the rest", lambda v: [0, v.rows - rows, v.rows]),
     )
 
 
@@ -218,8 +218,7 @@ def _leading_axes(view: View) -> list[Rule]:
     outer = view.truth.layout.outer_shape
     if len(outer) < 2:
         return []
-    size = int(np.prod(outer[1:]))
-    return [("each entry of the first axis", lambda n: _blocks(n, size))]
+    return [("each entry of the first axis", lambda v: _blocks(v.rows, int(np.prod(v.whole.outer_shape[1:]))))]
 
 
 def _blocks(rows: int, size: int) -> list[int]:
@@ -236,7 +235,7 @@ def _mean_of_means(text: str, edges: Edges, *, valid: bool, added: bool) -> Patt
     what = "over its own rows" if valid else "over all its rows, the ignored ones too"
 
     def vector(view: View) -> np.ndarray | None:
-        places = edges(view.rows)
+        places = edges(view)
         if len(places) < 3 or any(a >= b for a, b in itertools.pairwise(places)):
             return np.ones(view.rows)
         terms = view.truth.denominator.terms
@@ -248,7 +247,9 @@ def _mean_of_means(text: str, edges: Edges, *, valid: bool, added: bool) -> Patt
         for start, stop in itertools.pairwise(places):
             part = own[start:stop].sum() if valid else float(stop - start)
             if part == 0.0:
-                return None
+                # Nothing in this block counts: whoever does not divide 0 by 0 has a mean of 0.
+                result[start:stop] = 0.0
+                continue
             result[start:stop] = view.truth.denominator.value / (part * (1 if added else len(places) - 1))
         return result
 

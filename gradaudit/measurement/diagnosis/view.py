@@ -135,8 +135,11 @@ class View:
     def x(self) -> np.ndarray:
         """Logits [rows, classes]; a -inf stands in as one far below, a row without a softmax as zeros.
 
-        As many copies of them one below the other as a Jacobian has planes.
+        As many copies of them one below the other as a Jacobian has planes. Probabilities are as they are given: what
+        is made of a 0 is part of a slip.
         """
+        if self.inputs.reading == "probabilities":
+            return np.tile(self.whole.as_rows(self.inputs.logits).astype(np.float64), (self.copies, 1))
         return np.tile(self.block.logits, (self.copies, 1))
 
     @cached_property

@@ -115,6 +115,12 @@ def _scales(view: View) -> list[Variation]:
         add(s * t, "the temperature multiplies where it should divide")
         add(s / (t * t), "the temperature is applied twice")
         add(s / float(np.sqrt(t)), "the square root of the temperature is taken")
+        add(s / float(np.logaddexp(t, 0.0)), "softplus of the temperature is taken")
+        add(s / float(np.exp(t)), "the temperature is taken for a logarithm")
+        add(s / (t + 1.0), "1 is added to the temperature")
+        for whole in dict.fromkeys((float(np.trunc(t)), float(np.ceil(t)))):
+            if whole:
+                add(s / whole, f"the temperature is rounded to {whole:g}, as an integer")
     if s != 1.0:
         add(1.0 / t, "the logit scale is dropped")
         add(1.0 / (s * t), "the logit scale divides where it should multiply")

@@ -259,8 +259,8 @@ def _beside_the_sum() -> Iterator[Variation]:
 
 def _floored(value: float, *, attached: bool) -> Callable[[M, V, Targets[V], View], V]:
     def make(m: M, z: V, t: Targets[V], view: View) -> V:
-        top = m.maximum(z) if attached else m.stop_gradient(m.maximum(z))
-        normaliser = m.logaddexp(m.logsumexp(z), top + m.exact(math.log(value)))
-        return weighted(m, normaliser, t) - picked(m, z, t)
+        rest = z - (m.maximum(z) if attached else m.stop_gradient(m.maximum(z)))
+        floor = m.exact(np.full((m.shape(z)[0], 1), math.log(value)))
+        return weighted(m, m.logaddexp(m.logsumexp(rest), floor), t) - picked(m, rest, t)
 
     return make

@@ -186,12 +186,12 @@ def _spared(eps: float, advice: str) -> list[Variation]:
     def entry(what: str, place: Callable[[View], int | None]) -> Variation:
         def make(view: View) -> Mass | None:
             spared, others = place(view), view.truth.layout.active_classes - 2
-            if spared is None or not 0 <= spared < view.classes or others < 1:
+            if spared is None or not 0 <= spared < view.classes:
                 return None
             labels = view.block.labels
             assert labels is not None
             hot = hot_rows(view, labels)
-            dense = (1.0 - eps) * hot + eps / others * (1.0 - hot)
+            dense = (1.0 - eps) * hot + eps / max(others, 1) * (1.0 - hot)
             dense[:, spared] = hot[:, spared] * (1.0 - eps)
             weight = np.ones(view.classes) if view.weight is None else view.weight
             return Mass(dense=view.counted[:, None] * weight * dense)
