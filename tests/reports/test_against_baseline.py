@@ -438,23 +438,32 @@ def test_versions_that_one_shard_alone_uses_are_told_of_the_whole():
 # ----------------------------------------------------------------------------------------------------------- hostile
 
 
+def attacked(report, payload):
+    """The report with hostile names everywhere, among them where files stand and where evaluations were saved."""
+    document = hostile.attacked(json.loads(json_document.render(report)), payload)
+    for case in document["cases"]:
+        for finding in case["findings"]:
+            finding["replay"] = f"-f {payload}"
+            document["files"][finding["location"]["path"]] = f"sub/{payload}"
+        document["files"][case["source"]["path"]] = f"a\n::error::{payload}"
+    return read(json.dumps(document))
+
+
 @pytest.mark.parametrize("payload", hostile.PAYLOADS)
 @pytest.mark.parametrize("name", sorted(judges.JUDGES))
 def test_hostile_names_do_no_harm(everything, name, payload):
-    document = json.loads(json_document.render(everything))
-    document["files"] = {"specs/losses.yaml": f"sub/{hostile.PAYLOADS[payload]}", "losses.py": "a\n::error::b.py"}
-    for case in document["cases"]:
-        for finding in case["findings"]:
-            finding["replay"] = f"-f {hostile.PAYLOADS[payload]}"
-    attacked = hostile.attacked(document, hostile.PAYLOADS[payload])
     render = plugins.get("gradaudit.reports", name)
-    for given in (document, attacked):
-        judges.JUDGES[name](render(read(json.dumps(given))))
+    judges.JUDGES[name](render(attacked(everything, hostile.PAYLOADS[payload])))
+
+
+@pytest.mark.parametrize("payload", [payload for payload in hostile.PAYLOADS if not payload.startswith("long")])
+@pytest.mark.parametrize("render", [full.render, concise.render])
+def test_hostile_names_do_no_harm_on_a_terminal(everything, render, payload):
+    assert judges.github(render(attacked(everything, hostile.PAYLOADS[payload]))) == []
 
 
 def test_attacks_reach_what_is_said_of_the_baseline(everything):
-    document = hostile.attacked(json.loads(json_document.render(everything)), "ATTACK")
-    report = read(json.dumps(document))
+    report = attacked(everything, "ATTACK")
     for name in ("junit", "sarif", "github", "gitlab", "concise", "full", "markdown", "html"):
         text = plugins.get("gradaudit.reports", name)(report)
         assert "ATTACKci/base" in text.replace("\n", "").replace("\\", "").replace("%20", " ")
