@@ -167,9 +167,12 @@ def unaudited(report: Report) -> Iterator[tuple[str, Finding]]:
 
 
 def versions(report: Report) -> dict[str, str]:
-    """What computed, by name, with its version: gradaudit, NumPy and the backends that were there."""
+    """What computed, by name, with its version: gradaudit, NumPy and the backends that were there.
+
+    A backend may be in an interpreter of its own, NumPy too: its version is that of what it computed with.
+    """
     states = {state.name: state.version for state in report.environment.backends if state.available}
-    return {**states, **dict(report.environment.versions)}
+    return {**dict(report.environment.versions), **states}
 
 
 def row_name(measurement: Measurement) -> str:

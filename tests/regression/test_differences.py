@@ -202,6 +202,14 @@ def test_other_versions_are_told_and_fail_nothing():
     assert "other versions: jax 0.10.2 -> absent, torch 2.8.0 -> 2.13.0" in told.lines(now)
 
 
+def test_the_version_of_a_backend_is_that_of_its_own_interpreter():
+    (torch, *_) = FIRST.environment.backends
+    numpy = replace(torch, name="numpy", version="1.23.5")
+    older = replace(FIRST, environment=replace(FIRST.environment, backends=(*FIRST.environment.backends, numpy)))
+    assert dict(FIRST.environment.versions)["numpy"] == "2.4.6"
+    assert found(FIRST, older).versions == (("numpy", "2.4.6", "1.23.5"),)
+
+
 def test_a_case_that_came_or_went_is_one_line_and_what_fails_nothing_says_so():
     before = audits.report(audits.measured("a"), audits.measured("a", probe="ones"), name="old")
     now = audits.report(
