@@ -88,7 +88,7 @@ def init(
     missing = starting.to_fill_in(found)
     if missing:
         notes.append(f"{found.attribute} needs {', '.join(missing)}: fill in kwargs: in {spec}")
-    notes += [starting.turned_round(found), _unfound(spec)]
+    notes += [starting.called_otherwise(found), _unfound(spec)]
     for note in notes:
         if note:
             say(note)

@@ -10,6 +10,9 @@ TARGETS = frozenset({"y_true", "true", "target", "targets", "label", "labels", "
 PREDICTIONS = frozenset(
     {"y_pred", "pred", "preds", "prediction", "predictions", "logits", "logit", "output", "outputs", "scores", "x"}
 )
+UPSTREAMS = frozenset(
+    {"upstream", "grad", "grad_output", "grad_outputs", "grad_out", "g", "dy", "dout", "cotangent", "ct", "head_grad"}
+)
 READINGS = {
     "probabilities": frozenset({"probs", "prob", "probabilities", "proba"}),
     "log_probabilities": frozenset({"log_probs", "log_prob", "logprobs", "log_probabilities", "logp"}),

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from itertools import pairwise
 
 from gradaudit.specs.sketch import Sketch
+from gradaudit.specs.source_traits import UPSTREAMS
 
 WORDS: Mapping[str, tuple[str, ...]] = {
     "focal": ("focal",),
@@ -49,7 +50,7 @@ def function_of(found: Sketch) -> tuple[str, dict[str, object]]:
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", found.attribute).lower()
     parts = [part for part in re.split(r"[._]+", words) if part]
     names = {*parts, *(f"{first}_{second}" for first, second in pairwise(parts))}
-    takes_targets = len(found.inputs) != 1
+    takes_targets = len(_inputs(found)) != 1
     possible = [name for name in WORDS if (name not in ACTIVATIONS) == takes_targets]
     default = "cross_entropy" if takes_targets else "softmax"
     name = next((name for name in possible if names & set(WORDS[name])), default)
@@ -111,20 +112,34 @@ def to_fill_in(found: Sketch) -> tuple[str, ...]:
     return tuple(name for name in found.required if name not in CLASS_COUNTS)
 
 
-def turned_round(found: Sketch) -> str:
-    """What to do about a loss whose inputs stand in the other order; "" where they do not."""
-    if not found.targets_first:
+def called_otherwise(found: Sketch) -> str:
+    """What to do about a loss whose parameters are not those that it is called with; "" where they are.
+
+    Inputs in the order of Keras, or a NumPy function that leaves the upstream gradient to its caller.
+    """
+    name, inputs = found.attribute, ", ".join(found.inputs)
+    due, call = "logits, targets", "targets, logits" if found.targets_first else "logits, targets"
+    if found.framework == "numpy" and len(found.inputs) == 2 == len(_inputs(found)):
+        due, wrapped = f"{due}, upstream", f"loss, gradient = {name}({call}); return loss, gradient * upstream"
+    elif found.targets_first:
+        wrapped = f"return {name}({call})"
+    else:
         return ""
-    name, inputs = found.attribute, ", ".join(found.inputs[:2])
     return (
-        f"{name} is called with (logits, targets), and its parameters are ({inputs}); put this beside it, and name "
-        f"it in the spec:\n  def audited(logits, targets): return {name}(targets, logits)"
+        f"{name} is called with ({due}), and its parameters are ({inputs}); put this beside it, and name it in the "
+        f"spec:\n  def audited({due}): {wrapped}"
     )
+
+
+def _inputs(found: Sketch) -> tuple[str, ...]:
+    """The inputs without the upstream gradient, which NumPy functions take too."""
+    taken = found.inputs[:2] if found.framework == "numpy" else found.inputs
+    return tuple(name for name in taken if found.framework != "numpy" or name.lower() not in UPSTREAMS)
 
 
 def _subject(found: Sketch, target: str, *, labels: bool) -> list[str]:
     """The entry of the loss, with what shows in its source, and with what else there is as comments."""
-    lines = [f"# {line}" for line in turned_round(found).splitlines()] + ["subjects:"]
+    lines = [f"# {line}" for line in called_otherwise(found).splitlines()] + ["subjects:"]
     lines.append(f"  - {found.framework}: {_scalar(target)}")
     if found.factory:
         lines.append("    factory: true          # it is called with kwargs, and what it returns is audited")

@@ -468,6 +468,22 @@ def test_an_order_of_arguments_that_no_call_has_is_said(cli, losses):
     assert spec["subjects"] == [{"tensorflow": "losses.py:f", "targets": "one_hot"}]
 
 
+def test_a_numpy_loss_is_given_the_upstream_gradient(cli, losses):
+    spec, said, text = spec_of(cli, losses, "import numpy as np\ndef f(z, y):\n    return np.log(z), z\n")
+    assert "f is called with (logits, targets, upstream), and its parameters are (z, y)" in said
+    wrapper = "def audited(logits, targets, upstream): loss, gradient = f(logits, targets); return loss, "
+    assert f"#   {wrapper}gradient * upstream\nsubjects:" in text
+    assert spec["function"] == "cross_entropy"
+    _, said, _ = spec_of(cli, losses, "import numpy as np\ndef f(z, y, c):\n    return np.log(z), z\n")
+    assert "is called" not in said
+    spec, said, _ = spec_of(
+        cli, losses, "import numpy as np\ndef softmax(z, dy):\n    return np.log(z), z\n", "softmax"
+    )
+    assert "is called" not in said
+    assert spec["function"] == "softmax"
+    assert "targets" not in spec
+
+
 @pytest.mark.parametrize(
     "source",
     [
