@@ -113,10 +113,11 @@ def _case(report: Report, case: CaseReport, found: Sequence[Issue], kept: Set[st
         yield _table(("evaluation", "dtype", *NUMBERS, "explained by"), rows, numbers=range(2, 2 + len(NUMBERS)))
         if len(items) > MOST_ROWS:
             yield f"{len(items) - MOST_ROWS:,} more evaluations stand in the JSON report."
-    said = [(verdict.sound, verdict.text) for verdict in (*verdicts(case), *subject_verdicts(case))]
-    said += [(each.is_sound, sentence(each)) for each in probe_summaries(case)]
+    said = [Told(verdict.text, "good" if verdict.sound else "wrong") for verdict in verdicts(case)]
+    said += subject_verdicts(case)
+    said += [Told(sentence(each), "good" if each.is_sound else "wrong") for each in probe_summaries(case)]
     if said:
-        yield "\n".join(f"- {MARKS['good' if sound else 'wrong']}{text(words)}" for sound, words in said)
+        yield "\n".join(f"- {MARKS[each.tone]}{text(each.text)}" for each in said)
     # What falls short of the baseline is listed above, with what else has changed.
     found = [issue for issue in found if issue.change is None]
     shown = [issue for issue in worst_first(found) if issue.fingerprint in kept][:MOST_ISSUES]

@@ -7,22 +7,28 @@ from collections.abc import Iterable, Iterator
 from gradaudit.records.measurement import Measurement
 from gradaudit.records.report import CaseReport
 from gradaudit.records.subject import Subject
+from gradaudit.reports.evaluation_rows import Told
 from gradaudit.reports.evaluations import ordered
-from gradaudit.reports.verdicts import Verdict, is_sound
+from gradaudit.reports.verdicts import is_sound
 
 DIGITS = {"float64": 53, "float32": 24, "float16": 11, "bfloat16": 8}
 """Bits of the significand, by which dtypes are wide or narrow."""
 
 
-def subject_verdicts(report: CaseReport) -> Iterator[Verdict]:
-    """One sentence for each subject; a dtype that passes where a wider one is wrong has not acquitted it."""
+def subject_verdicts(report: CaseReport) -> Iterator[Told]:
+    """One sentence for each subject; a dtype that passes where a wider one is wrong has not acquitted it.
+
+    What was not audited is "doubtful": nobody knows whether it is right.
+    """
     for subject in report.case.subjects:
         wrong = {dtype: _wrong(report, subject, dtype) for dtype in report.case.dtypes}
         words: dict[str, list[str]] = {}
         for dtype, names in wrong.items():
             words.setdefault(_said(report, subject, dtype, names, wrong), []).append(dtype)
         text = "; ".join(f"{', '.join(dtypes)}: {said}" for said, dtypes in words.items())
-        yield Verdict(f"{subject.name} ({subject.backend}): {text}", not any(wrong.values()))
+        audited = all(_audited(report, subject, dtype) for dtype in report.case.dtypes)
+        tone = "wrong" if any(wrong.values()) else "good" if audited else "doubtful"
+        yield Told(f"{subject.name} ({subject.backend}): {text}", tone)
 
 
 def _said(

@@ -10,8 +10,9 @@ import pytest
 from gradaudit.records.expression import Expression, Node
 from gradaudit.records.function_call import FunctionCall
 from gradaudit.records.measurement import SelfConsistency
-from gradaudit.reports import concise, json_document
+from gradaudit.reports import concise, json_document, markdown
 from gradaudit.reports.console import full
+from gradaudit.reports.html import page as html_page
 from gradaudit.reports.probes import probe_summaries, sentence
 from gradaudit.reports.report_schema import report_schema
 from gradaudit.reports.subject_verdicts import subject_verdicts
@@ -239,3 +240,14 @@ def test_a_narrow_dtype_that_passes_is_said_to_be_too_coarse(case):
         "bfloat16: within tolerance, though float32 is wrong: bfloat16 is too coarse to tell"
     )
     assert short == "Short (torch): float32: wrong (CON505); bfloat16: not audited"
+
+
+def test_what_was_not_audited_is_neither_right_nor_wrong(case):
+    silent = replace(case, measurements=(), findings=(), faults=(), self_consistency=())
+    assert [(each.text, each.tone) for each in subject_verdicts(silent)] == [
+        (f"{name} (torch): float32: not audited", "doubtful") for name in ("Right", "Wrong", "Short")
+    ]
+    report = sample_report.sample_report(silent)
+    assert "! Right (torch): float32: not audited" in html_page.render(report)
+    assert "⚠️ Right (torch): float32: not audited" in markdown.render(report)
+    assert [each.tone for each in subject_verdicts(case)] == ["good", "wrong", "wrong"]

@@ -12,6 +12,8 @@ from gradaudit.reports.probes import probe_summaries, sentence
 from gradaudit.reports.subject_verdicts import subject_verdicts
 from gradaudit.reports.verdicts import verdicts
 
+STYLES = {"good": "green", "doubtful": "yellow", "wrong": "bold red"}
+
 
 def verdict_lines(case: CaseReport) -> Iterator[Padding]:
     """One line for each verdict on the case's own inputs."""
@@ -28,4 +30,4 @@ def probe_lines(case: CaseReport) -> Iterator[Padding]:
 def subject_lines(case: CaseReport) -> Iterator[Padding]:
     """One line for each subject over all of its evaluations: what to take away from the case."""
     for verdict in subject_verdicts(case):
-        yield indented(safe((verdict.text, "green" if verdict.sound else "bold red")))
+        yield indented(safe((verdict.text, STYLES[verdict.tone])))

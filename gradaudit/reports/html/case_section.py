@@ -73,10 +73,10 @@ def _way_back(report: Report) -> Iterator[Html]:
 
 def _said(case: CaseReport) -> Iterator[Html]:
     """What each evaluation amounts to: what is wrong first, and what is right folded where that is much."""
-    said = [Told(verdict.text, "good" if verdict.sound else "wrong") for verdict in subject_verdicts(case)]
+    said = [*subject_verdicts(case)]
     said += [Told(verdict.text, "good" if verdict.sound else "wrong") for verdict in verdicts(case)]
     said += [Told(sentence(each), "good" if each.is_sound else "wrong") for each in probe_summaries(case)]
-    wrong = [told(each) for each in said if each.tone == "wrong"]
+    wrong = [told(each) for tone in ("wrong", "doubtful") for each in said if each.tone == tone]
     good = [told(each) for each in said if each.tone == "good"]
     if wrong and len(good) > MOST_SAID:
         yield bulleted(wrong)

@@ -34,7 +34,8 @@ caption > span { position: sticky; left: 0; display: inline-block; max-width: mi
 th, td { border-bottom: 1px solid var(--line); padding: .25rem .6rem; text-align: left; vertical-align: top; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 th[scope=row] { font-weight: 500; }
-nav th[scope=row] { min-width: 11rem; } .case > .scroll th[scope=row], nav td:nth-child(2) { min-width: 7rem; }
+nav th[scope=row] { min-width: 11rem; } nav td:nth-child(2) { min-width: 7rem; }
+.case > .scroll th[scope=row] { min-width: 8.5rem; overflow-wrap: anywhere; }
 main > section > .scroll th[scope=row] > span { white-space: nowrap; }
 pre { background: var(--panel); padding: .75rem; overflow-x: auto; }
 code, pre { font: .875rem/1.4 ui-monospace, monospace; }
