@@ -9,7 +9,6 @@ import pytest
 from gradaudit.errors import SpecError
 from gradaudit.specs import probes
 from gradaudit.specs.loading import load_text
-from gradaudit.specs.wording import did_you_mean
 from gradaudit.specs.wording import did_you_mean, one_of
 from tests.specs.conftest import CODES
 
