@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
@@ -128,9 +129,7 @@ def _change(
     told = worse or better
     if not told:
         return "", 1.0, ""
-    text = "; ".join(
-        f"{name} {_growth(name, *pairs[name])}{_absolute(name, measured, measured_now)}" for name in told
-    )
+    text = "; ".join(f"{_growth(name, *pairs[name])}{_absolute(name, measured, measured_now)}" for name in told)
     factors = [_factor(*pairs[name]) for name in told]
     return (WORSE, max(factors), text) if worse else (BETTER, min(factors), text)
 
@@ -144,10 +143,12 @@ def _special(measurement: Measurement | None) -> int:
 
 
 def _growth(name: str, old: levels.Error, new: levels.Error) -> str:
-    unit = "of the largest, off that in float64" if name == APART else "of the tolerance"
+    what, unit = (
+        (name, "of the tolerance") if name != APART else ("gradient off that in float64 by", "of the largest")
+    )
     factor = _factor(old, new)
     times = f" ({number(factor, 3)} times)" if 0.0 < factor < math.inf else ""
-    return f"{number(old.ratio, 3)} -> {number(new.ratio, 3)} {unit}{times}"
+    return f"{what} {number(old.ratio, 3)} -> {number(new.ratio, 3)} {unit}{times}"
 
 
 def _factor(old: levels.Error, new: levels.Error) -> float:
@@ -174,21 +175,19 @@ def _come_and_gone(
     places = {label: case.case.source for label, case in cases_by_label(now).items()}
     failed = standing.failed(now)
     gone = [name for name in former if name not in present and was_due(name.case, now)]
-    for together, amount in _counted(name for name in gone if replace(name, inputs=OWN) not in failed):
-        yield Change(MISSING, together, f"{amount} no longer there", True, places.get(together.case))
-    for together, amount in _counted(name for name in present if name not in former):
-        yield Change(ADDED, together, f"{amount} not there before", False, places.get(together.case))
+    gone = [name for name in gone if replace(name, inputs=OWN) not in failed]
+    for together, who in _counted(gone, former):
+        yield Change(MISSING, together, f"{who} no longer there", True, places.get(together.case))
+    for together, who in _counted([name for name in present if name not in former], present):
+        yield Change(ADDED, together, f"{who} not there before", False, places.get(together.case))
 
 
-def _counted(names: Iterable[EvaluationName]) -> Iterator[tuple[EvaluationName, str]]:
-    amounts: dict[EvaluationName, int] = {}
-    for name in names:
-        amounts[_together(name)] = amounts.get(_together(name), 0) + 1
+def _counted(names: Iterable[EvaluationName], of: Iterable[EvaluationName]) -> Iterator[tuple[EvaluationName, str]]:
+    """Each name, those of probes together, with how many these are of all, and the verb."""
+    amounts, whole = (Counter(_together(name) for name in each) for each in (names, of))
     for together, amount in amounts.items():
-        yield (
-            together,
-            "is" if together.inputs == OWN else f"{count(amount, 'probe')} {'is' if amount == 1 else 'are'}",
-        )
+        probes = "" if amount == whole[together] else f"{amount:,} of {count(whole[together], 'probe')} "
+        yield together, f"{probes}{'is' if not probes or amount == 1 else 'are'}"
 
 
 def _together(name: EvaluationName) -> EvaluationName:

@@ -20,7 +20,19 @@ def held_against(report: Report, baseline: Baseline, path: str, saved: Report) -
     Its findings say whether they are new, and the report what else has changed. `saved` is the report as it comes
     back from its JSON: what is rounded there, and left out of it, is so here too, and the saved report says the same.
     """
-    found = differences(baseline, saved)
+    elsewhere = _elsewhere(baseline, saved) if saved.shard is not None else ()
+    return _marked(report, differences(baseline, saved), path, elsewhere)
+
+
+def case_held_against(report: Report, baseline: Baseline, path: str, names: tuple[str, ...], position: int) -> Report:
+    """The report of one case against the baseline: the one at `position` (from 0) of all that have these `names`."""
+    part = _as_part(report, names, position)
+    # What this case does not use is no version that has gone.
+    found = replace(differences(baseline, part), versions=())
+    return replace(_marked(part, found, path), shard=report.shard)
+
+
+def _marked(report: Report, found: Differences, path: str, elsewhere: tuple[BaselineChange, ...] = ()) -> Report:
     states = {change.name: change.kind for change in found.changes if isinstance(change.name, FindingName)}
     names = {id(finding): name for name, finding in standing.findings(report).items()}
     marked = {which: states.get(name, KNOWN) for which, name in names.items()}
@@ -31,17 +43,19 @@ def held_against(report: Report, baseline: Baseline, path: str, saved: Report) -
         )
         for case in report.cases
     )
-    elsewhere = _elsewhere(baseline, saved) if saved.shard is not None else ()
     held = against(found, path, report.exit_status, elsewhere)
     return replace(report, cases=cases, baseline=held, exit_status=found.exit_status)
 
 
+def _as_part(report: Report, names: tuple[str, ...], position: int) -> Report:
+    """The report of one case as one of a larger audit, which tells of no other case."""
+    return replace(report, shard=Shard(1, 1, (position,), len(names), "", names))
+
+
 def falls_short(case: CaseReport, baseline: Baseline, fail_on: str, names: tuple[str, ...], position: int) -> bool:
     """Whether a case alone makes an audit fall short of the baseline: the one at `position` (from 0) of `names`."""
-    shard = Shard(1, 1, (position,), len(names), "", names)
-    nowhere = Environment("", "", (), (), 0, 0)
-    alone = Report("", (), nowhere, (case,), (), 0, fail_on=fail_on, shard=shard)
-    return differences(baseline, alone).exit_status != 0
+    alone = Report("", (), Environment("", "", (), (), 0, 0), (case,), (), 0, fail_on=fail_on)
+    return differences(baseline, _as_part(alone, names, position)).exit_status != 0
 
 
 def against(

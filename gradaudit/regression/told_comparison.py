@@ -8,12 +8,12 @@ from collections.abc import Iterable, Sequence
 
 from gradaudit import __version__
 from gradaudit.records.baseline import KINDS
-from gradaudit.regression import levels
+from gradaudit.regression import levels, marking
 from gradaudit.regression.comparison import Comparison, Explanation
 from gradaudit.regression.levels import Error
-from gradaudit.regression.told import SCHEMA_VERSION, change_fields, dumped, said
+from gradaudit.regression.told import SCHEMA_VERSION, change_fields, dumped
 from gradaudit.regression.trend import DIRECTIONS, Trend
-from gradaudit.reports.against import TITLES
+from gradaudit.reports.against import TITLES, listed
 from gradaudit.reports.number_format import count, number
 
 MEANINGS = {
@@ -34,7 +34,11 @@ def lines(found: Comparison, names: Sequence[str], trends: Sequence[Trend] = ())
     for kind in KINDS:
         changes = [change for change in found.changes if change.kind == kind]
         if changes:
-            told += [f"{TITLES[kind]}: {len(changes):,}", *(f"  {said(change)}" for change in changes), ""]
+            told += [
+                f"{TITLES[kind]}: {len(changes):,}",
+                *(f"  {each}" for each in listed(map(marking.told, changes))),
+                "",
+            ]
     if len(names) > 2:
         told += _trends(trends, names)
     amounts = {kind: sum(change.kind == kind for change in found.changes) for kind in KINDS}

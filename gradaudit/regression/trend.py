@@ -22,7 +22,7 @@ class Trend:
 
     `direction` is how the last report stands beside the first that has it; `since` is the index of the first report
     from which on the rule of `gradaudit.regression.levels` says so, None where it is steady. `moved` is false where
-    all reports stand as the first.
+    no report stands worse or better than the first.
     """
 
     name: EvaluationName
@@ -63,7 +63,7 @@ def _of_quantity(name: EvaluationName, quantity: str, standings: Sequence[Standi
         tuple(None if each is None else each.row for each in known),
         last,
         since,
-        any(each != STEADY for each in directions),
+        last != STEADY or any(each in (WORSE, BETTER) for each in directions),
     )
 
 

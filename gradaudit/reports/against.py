@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 from gradaudit.records.baseline import (
@@ -60,7 +60,7 @@ def lines(held: AgainstBaseline) -> tuple[str, ...]:
     for kind in KINDS:
         changes = held.of_kind(kind)
         if changes:
-            told += [f"{TITLES[kind]}: {len(changes):,}", *(f"  {each}" for each in _listed(changes)), ""]
+            told += [f"{TITLES[kind]}: {len(changes):,}", *(f"  {each}" for each in listed(changes)), ""]
     if held.versions:
         told += [version_line(held.versions), ""]
     return (*told, *_advice(held))
@@ -81,7 +81,7 @@ def _where(change: BaselineChange) -> str:
     return "" if change.location is None else f"{place(change.location)}: "
 
 
-def _listed(changes: Iterable[BaselineChange]) -> Iterator[str]:
+def listed(changes: Iterable[BaselineChange]) -> Iterator[str]:
     """A line for each change; evaluations of a case that came or went have one line together."""
     together: dict[object, list[BaselineChange]] = {}
     for number, change in enumerate(changes):
@@ -93,8 +93,16 @@ def _listed(changes: Iterable[BaselineChange]) -> Iterator[str]:
         if len(found) == 1:
             yield said(first)
             continue
-        names = [each.about.removeprefix(f"{first.case}: ") for each in found]
-        yield f"{_where(first)}{first.case}: {first.text}: {count(len(found), 'evaluation')}: {'; '.join(names)}"
+        names = "; ".join(_with_probes([each.about.removeprefix(f"{first.case}: ") for each in found]))
+        text = f"are {first.text.removeprefix('is ')}" if first.text.startswith("is ") else first.text
+        yield f"{_where(first)}{first.case}: {count(len(found), 'evaluation')} ({names}) {text}"
+
+
+def _with_probes(names: Sequence[str]) -> list[str]:
+    """The names of evaluations, each once with its probes."""
+    probes = ", probes"
+    told = [f"{each} and probes" if f"{each}{probes}" in names else each for each in names]
+    return [each for each in told if each.removesuffix(probes) not in names or not each.endswith(probes)]
 
 
 def version_line(changed: Iterable[tuple[str, str, str]]) -> str:
@@ -140,6 +148,29 @@ def _advice(held: AgainstBaseline) -> list[str]:
         told.append(f"`{update}` records what is better or resolved, so that it stays so")
     if held.of_kind(WORSE) or held.of_kind(NEW):
         told.append(f"where what is new or worse is meant, `{update}` records it, for a review to accept")
+    told += [f"{new} is what {old} was, if it was renamed" for old, new in _renamed(held)]
     if held.of_kind(MISSING) or held.of_kind(ADDED):
         told.append(f"audit what the baseline was made of; where the specs have changed, `{update}` follows them")
     return [*told, ""] if told else []
+
+
+def _renamed(held: AgainstBaseline) -> Iterator[tuple[str, str]]:
+    """Former and present names of cases, and of losses in a case, that hold the same evaluations."""
+    gone, come = (_evaluations_of(held.of_kind(kind)) for kind in (MISSING, ADDED))
+    for was, old in gone.items():
+        same = [now for now, new in come.items() if old == new and (was[0] == now[0] or was[1] == now[1] == "")]
+        if len(same) == 1:
+            (now,) = same
+            yield (repr(was[1] or was[0]), repr(now[1] or now[0]))
+
+
+def _evaluations_of(changes: Iterable[BaselineChange]) -> dict[tuple[str, str], set[tuple[object, ...]]]:
+    """What is left of the names of evaluations without that of their case, and without that of case and loss, by
+    these."""
+    found: dict[tuple[str, str], set[tuple[object, ...]]] = {}
+    for each in changes:
+        if each.what == EVALUATION:
+            rest = (each.backend, each.formulation, each.dtype, each.scale, each.execution, each.inputs)
+            found.setdefault((each.case, ""), set()).add((each.subject, *rest))
+            found.setdefault((each.case, each.subject), set()).add(rest)
+    return found

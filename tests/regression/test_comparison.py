@@ -44,9 +44,22 @@ def test_the_probes_of_a_subject_are_told_together_by_the_one_that_changed_most(
 def test_what_came_does_not_fail_and_what_went_does():
     one = audits.report(audits.measured("a"))
     more = audits.report(audits.measured("a"), audits.measured("b"), audits.measured("b", probe="ones"))
-    assert told(one, more) == [("added", "is not there before"), ("added", "1 probe is not there before")]
-    assert told(more, one) == [("missing", "is no longer there"), ("missing", "1 probe is no longer there")]
+    assert told(one, more) == [("added", "is not there before"), ("added", "is not there before")]
+    assert told(more, one) == [("missing", "is no longer there"), ("missing", "is no longer there")]
     assert (comparison(one, more).exit_status, comparison(more, one).exit_status) == (0, 1)
+
+
+def test_probes_that_came_or_went_are_counted_and_a_whole_subject_is_one_line():
+    probes = [audits.measured("a", probe=each) for each in ("ones", "tiny", "equal")]
+    whole, part = audits.report(audits.measured("a"), *probes), audits.report(audits.measured("a"), probes[0])
+    assert told(whole, part) == [("missing", "2 of 3 probes are no longer there")]
+    assert told(part, audits.report(audits.measured("a"), *probes[:2])) == [
+        ("added", "1 of 2 probes is not there before")
+    ]
+    lines = told_comparison.lines(comparison(whole, audits.report()), ("a", "b"))
+    assert (
+        "  specs/losses.yaml:2: two losses: 2 evaluations (a (torch) float32 and probes) are no longer there" in lines
+    )
 
 
 def test_special_values_that_are_not_as_due_count_before_errors_that_have_a_size():

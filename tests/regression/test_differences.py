@@ -219,11 +219,22 @@ def test_a_case_that_came_or_went_is_one_line_and_what_fails_nothing_says_so():
         findings=[audits.finding("CAN103", severity="warning")],
     )
     lines = told.lines(found(before, now), "gradaudit-baseline.txt")
-    both = "2 evaluations: a (torch) float32; a (torch) float32, probes"
-    assert f"  old: is in the baseline and not in the audit: no case of that name was audited: {both}" in lines
-    assert f"  specs/losses.yaml:2: new: is not in the baseline: {both}" in lines
+    both = "2 evaluations (a (torch) float32 and probes) are"
+    assert f"  old: {both} in the baseline and not in the audit: no case of that name was audited" in lines
+    assert f"  specs/losses.yaml:2: new: {both} not in the baseline" in lines
+    assert "'new' is what 'old' was, if it was renamed" in lines
     (finding,) = [line for line in lines if "CAN103" in line]
     assert finding.endswith("so and so (fails nothing)")
+
+
+def test_a_loss_that_was_renamed_is_guessed_where_there_is_one_guess():
+    def renamed(*names):
+        now = audits.report(audits.measured("stays"), *(audits.measured(name) for name in names))
+        lines = told.lines(found(audits.report(audits.measured("stays"), audits.measured("old")), now), "file.txt")
+        return [line for line in lines if "renamed" in line]
+
+    assert renamed("new") == ["'new' is what 'old' was, if it was renamed"]
+    assert renamed("one", "other") == renamed() == renamed("old") == []
 
 
 def test_the_text_says_what_to_do():

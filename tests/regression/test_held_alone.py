@@ -68,7 +68,7 @@ def test_a_gradient_that_went_further_from_that_in_float64_is_worse():
         "gradient off that in float64 by at most 1.43e-6 of the largest before, now 4e-6 of the largest, at least "
         "2.8 times as large"
     )
-    assert compared == "apart 1e-6 -> 4e-6 of the largest, off that in float64 (4 times)"
+    assert compared == "gradient off that in float64 by 1e-6 -> 4e-6 of the largest (4 times)"
     # Of few elements that is chance.
     few, fewer = (report(audits.alone(apart=each, elements=8)) for each in (1e-6, 4e-6))
     assert kinds(few, fewer) == []
