@@ -179,7 +179,7 @@ def _come_and_gone(
     for together, who in _counted(gone, former):
         yield Change(MISSING, together, f"{who} no longer there", True, places.get(together.case))
     for together, who in _counted([name for name in present if name not in former], present):
-        yield Change(ADDED, together, f"{who} not there before", False, places.get(together.case))
+        yield Change(ADDED, together, f"{who} in the last report alone", False, places.get(together.case))
 
 
 def _counted(names: Iterable[EvaluationName], of: Iterable[EvaluationName]) -> Iterator[tuple[EvaluationName, str]]:

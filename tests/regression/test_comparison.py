@@ -44,7 +44,7 @@ def test_the_probes_of_a_subject_are_told_together_by_the_one_that_changed_most(
 def test_what_came_does_not_fail_and_what_went_does():
     one = audits.report(audits.measured("a"))
     more = audits.report(audits.measured("a"), audits.measured("b"), audits.measured("b", probe="ones"))
-    assert told(one, more) == [("added", "is not there before"), ("added", "is not there before")]
+    assert told(one, more) == [("added", "is in the last report alone"), ("added", "is in the last report alone")]
     assert told(more, one) == [("missing", "is no longer there"), ("missing", "is no longer there")]
     assert (comparison(one, more).exit_status, comparison(more, one).exit_status) == (0, 1)
 
@@ -54,7 +54,7 @@ def test_probes_that_came_or_went_are_counted_and_a_whole_subject_is_one_line():
     whole, part = audits.report(audits.measured("a"), *probes), audits.report(audits.measured("a"), probes[0])
     assert told(whole, part) == [("missing", "2 of 3 probes are no longer there")]
     assert told(part, audits.report(audits.measured("a"), *probes[:2])) == [
-        ("added", "1 of 2 probes is not there before")
+        ("added", "1 of 2 probes is in the last report alone")
     ]
     lines = told_comparison.lines(comparison(whole, audits.report()), ("a", "b"))
     assert (
