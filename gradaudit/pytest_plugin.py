@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ OPTIONS: Mapping[str, tuple[type, str, str]] = {
     "select": (str, "CODES", "only rules whose code begins so, e.g. CAN,DIV301"),
     "ignore": (str, "CODES", "all rules but those whose code begins so"),
     "fail-on": (str, "SEVERITY", "least severity that fails a case: error (default), warning or info"),
+    "baseline": (str, "FILE", "fail for what is new or worse than in this file alone"),
     "timeout": (float, "SECONDS", "for one evaluation, then it is killed (default: 60)"),
     "max-memory": (str, "SIZE", "cap for each worker, e.g. 2GB or 512MiB"),
     "seed": (int, "N", "for what a spec leaves to chance (default: 0)"),
@@ -110,9 +112,20 @@ class SpecCase(pytest.Item):
         report: Report = pipeline.audit((self.case,), settings, None, _pool(self.config, settings))
         if report.interrupted:
             raise KeyboardInterrupt
+        report = self._against_the_baseline(report, settings)
         text = failure(report)
         if text is not None:
             raise AuditFailedError(text)
+
+    def _against_the_baseline(self, report: Report, settings: Settings) -> Report:
+        """The report, against the baseline if there is one: this case has its place among all that were collected."""
+        if settings.baseline is None:
+            return report
+        from gradaudit.regression.marking import case_held_against
+
+        items = [item for item in self.session.items if isinstance(item, SpecCase)]
+        names = tuple(item.case.name for item in items)
+        return case_held_against(report, settings.baseline, self.config.stash[_BASELINE], names, items.index(self))
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """The text of the audit, or of a request that makes no sense; anything else with its traceback."""
@@ -130,6 +143,8 @@ class SpecCase(pytest.Item):
 
 _POOL = pytest.StashKey["Pool"]()
 _SETTINGS = pytest.StashKey["Settings"]()
+_BASELINE = pytest.StashKey[str]()
+"""The path of the baseline that the settings hold."""
 
 
 def _pool(config: pytest.Config, settings: Settings) -> Pool:
@@ -144,7 +159,7 @@ def _pool(config: pytest.Config, settings: Settings) -> Pool:
 def _settings(config: pytest.Config) -> Settings:
     """What options, environment and [tool.gradaudit] ask for; UsageError where that makes no sense."""
     if _SETTINGS not in config.stash:
-        from gradaudit.cli import project_file
+        from gradaudit.cli import baseline_files, project_file
         from gradaudit.cli.run_settings import run_settings
         from gradaudit.errors import GradauditError
 
@@ -152,10 +167,16 @@ def _settings(config: pytest.Config) -> Settings:
             project = project_file.read(config.invocation_params.dir)
             chosen = {key: value for key, value in project.values.items() if key in OPTIONS}
             origins = {key: project.place(key) for key in chosen}
+            if "baseline" in chosen:
+                chosen["baseline"] = project_file.baseline(project)
             for given, places in (_from_environment(), _from_options(config)):
                 chosen |= given
                 origins |= places
-            config.stash[_SETTINGS] = run_settings(chosen, origins, ("pytest", *config.invocation_params.args))
+            settings = run_settings(chosen, origins, ("pytest", *config.invocation_params.args))
+            if "baseline" in chosen:
+                config.stash[_BASELINE] = path = str(chosen["baseline"])
+                settings = replace(settings, baseline=baseline_files.read(path, origins["baseline"]))
+            config.stash[_SETTINGS] = settings
         except GradauditError as error:
             raise pytest.UsageError(str(error)) from None
     return config.stash[_SETTINGS]

@@ -3,9 +3,15 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
+from gradaudit import pipeline
+from gradaudit.regression import baseline_file
+from gradaudit.regression.baseline import of_report
+from gradaudit.specs.loading import load
 
 pytest_plugins = ["pytester"]
 
@@ -58,7 +64,7 @@ def loaded():
 @pytest.fixture
 def spec(pytester, monkeypatch):
     """`spec(text, name="a")` writes a.gradaudit.yaml into an empty project."""
-    for name in ("SELECT", "IGNORE", "FAIL_ON", "TIMEOUT", "MAX_MEMORY", "SEED"):
+    for name in ("SELECT", "IGNORE", "FAIL_ON", "BASELINE", "TIMEOUT", "MAX_MEMORY", "SEED"):
         monkeypatch.delenv(f"GRADAUDIT_{name}", raising=False)
 
     def write(text, name="a"):
@@ -107,6 +113,25 @@ def test_a_finding_fails_its_item_alone_with_the_text_of_the_cli(pytester, spec)
     printed = lines_of_the_cli(path)
     assert "  error BUG463 missing-max-shift" in told[first:last]
     assert [line for line in told[first:last] if line not in printed] == []
+
+
+def test_what_the_baseline_holds_fails_no_item(pytester, spec):
+    """As `gradaudit check` does, cases of one name in two files told apart."""
+    spec(TWO)
+    spec(TWO.replace("  - name: shifted\n    logits: [490.0, 500.0]\n", ""), name="b")
+    reports = pipeline.audit(load(["a.gradaudit.yaml", "b.gradaudit.yaml"]), pipeline.Settings())
+    kept = of_report(reports)
+    (pytester.path / "known.txt").write_text(baseline_file.text(kept), encoding="utf-8")
+    pytester.makepyprojecttoml('[tool.gradaudit]\nbaseline = "known.txt"\n')
+    pytester.runpytest_inprocess("-q").assert_outcomes(passed=3)
+    findings = {name: was for name, was in kept.findings.items() if name.case != "unshifted (2)"}
+    (pytester.path / "less.txt").write_text(baseline_file.text(replace(kept, findings=findings)), encoding="utf-8")
+    result = pytester.runpytest_inprocess("-q", "--gradaudit-baseline=less.txt")
+    result.assert_outcomes(passed=2, failed=1)
+    result.stdout.fnmatch_lines(["── unshifted*b.gradaudit.yaml*", "*error BUG463 missing-max-shift (new)", "new: 1"])
+    pytester.makepyprojecttoml('[tool.gradaudit]\nbaseline = "gone.txt"\n')
+    result = pytester.runpytest_inprocess("-q")
+    assert "baseline: the baseline 'gone.txt' cannot be read" in result.stdout.str() + result.stderr.str()
 
 
 def test_an_expectation_that_is_not_met_fails(pytester, spec):

@@ -7,6 +7,7 @@ import io
 from rich.console import Console
 
 from gradaudit.records.report import Report
+from gradaudit.reports.console.against_lines import against_lines
 from gradaudit.reports.console.finding_list import failure_list, finding_list, missing_list
 from gradaudit.reports.console.styled import safe
 from gradaudit.reports.findings import place
@@ -15,7 +16,8 @@ from gradaudit.reports.terminal import without_commands
 
 
 def findings_text(report: Report, *, width: int = 100) -> str:
-    """Each case with its findings, its failures and the expectations that were not met, and the closing line.
+    """Each case with its findings, its failures and the expectations that were not met, what has changed since the
+    baseline, and the closing line.
 
     Every line is one that `gradaudit.reports.console.full` prints too.
     """
@@ -38,5 +40,7 @@ def findings_text(report: Report, *, width: int = 100) -> str:
                 for line in block:
                     console.print(line)
             console.print()
+        for change in against_lines(report):
+            console.print(change)
         console.print(safe(summary(report)[1]))
     return without_commands("".join(f"{line.rstrip()}\n" for line in capture.get().splitlines()))
