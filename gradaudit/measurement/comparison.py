@@ -121,28 +121,28 @@ class Comparison:
             self._special(part, special)
             part.error = np.where(part.ordinary, error, 0.0)
             part.size = np.where(part.ordinary, part.size, 0.0)
-        ratio = _ratio(part)
-        if escalate is not None:
-            largest = float(ratio.max(initial=0.0))
-            if not (dwarfed is not None and largest <= 1.0 - SMALL_SHARE and dwarfed(SMALL_SHARE)):
-                ratio = self._escalated(part, ratio, escalate)
+        ratio, top = _ratio(part)
+        if escalate is not None and not (dwarfed is not None and top <= 1.0 - SMALL_SHARE and dwarfed(SMALL_SHARE)):
+            ratio, top = self._escalated(part, ratio, top, escalate)
         if strict is not None:
             decided = part.size > tolerance
             if flushed:
                 decided |= got == 0.0
             self.regained += int(np.count_nonzero((part.error > strict) & decided))
-        self._decide(part, ratio)
+        self._decide(part, ratio, top)
 
-    def _escalated(self, part: _Part, ratio: np.ndarray, escalate: Escalation) -> np.ndarray:
+    def _escalated(
+        self, part: _Part, ratio: np.ndarray, top: float, escalate: Escalation
+    ) -> tuple[np.ndarray, float]:
         """Near its tolerance an error is not known well enough: arb decides the row."""
         with np.errstate(invalid="ignore"):
             doubtful = np.abs(part.error - part.tolerance) <= part.exact.rad
         if not doubtful.any():
-            return ratio
+            return ratio, top
         doubtful &= (part.exact.rad > 0.0) & np.isfinite(part.tolerance) & (part.error > 0.0)
         rows = np.flatnonzero(doubtful.any(axis=-1))
         if len(rows) == 0:
-            return ratio
+            return ratio, top
         sharper = escalate(rows)
         low = 0.0 if sharper.low is None else sharper.low
         with np.errstate(invalid="ignore"):
@@ -151,15 +151,14 @@ class Comparison:
         self.escalated += int(doubtful.sum())
         return _ratio(part)
 
-    def _decide(self, part: _Part, ratio: np.ndarray) -> None:
-        top = float(ratio.max(initial=0.0))
+    def _decide(self, part: _Part, ratio: np.ndarray, top: float) -> None:
         self.max_ratio = max(self.max_ratio, top)
         if top >= 1.0:
             inside = part.error <= part.tolerance
             self.beyond += int(inside.size - np.count_nonzero(inside))
             self.wrong_rows.update((part.start + np.flatnonzero(~inside.all(axis=-1))).tolist())
         self._histogram(ratio, top)
-        self._remember(part, ratio)
+        self._remember(part, ratio, top)
         self._sizes(part, ratio)
         hidden = part.size <= part.tolerance
         if part.ordinary is not None:
@@ -181,20 +180,15 @@ class Comparison:
     def _sizes(self, part: _Part, ratio: np.ndarray) -> None:
         """Absolute, ULP and relative errors, and what has lost its value."""
         self.max_abs = max(self.max_abs, float(part.error.max(initial=0.0)))
-        # 0 has no unit in the last place: an error there counts in absolute terms and against its tolerance.
-        with np.errstate(over="ignore"):
-            ulps = part.error / formats.ulp(part.size, self.form)
-        largest = float(ulps.max(initial=0.0))
-        if largest > self.max_ulp:
-            self.max_ulp = max(self.max_ulp, float(ulps[part.size > 0.0].max(initial=0.0)))
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-            relative = np.divide(part.error, part.size, out=ulps)
+            relative = part.error / part.size
         worst = float(relative.max(initial=0.0))
         if math.isnan(worst):
             # 0 / 0 where an exact 0 was returned as 0.
             relative = np.nan_to_num(relative, copy=False, nan=0.0, posinf=np.inf)
             worst = float(relative.max(initial=0.0))
         self.max_rel = max(self.max_rel, worst)
+        self._ulps(part, relative, worst)
         if not worst > 0.5:
             return
         lost = (relative > 0.5) & (part.size >= self.form.smallest_normal)
@@ -205,9 +199,23 @@ class Comparison:
         if self.worst_cancelled is None or abs(element.reference) > abs(self.worst_cancelled.reference):
             self.worst_cancelled = element
 
-    def _remember(self, part: _Part, ratio: np.ndarray) -> None:
+    def _ulps(self, part: _Part, relative: np.ndarray, worst: float) -> None:
+        """A unit in the last place is at least 2^-p of its number: few elements can be more of them off than others
+        were before."""
+        least = self.max_ulp * 2.0**-self.form.precision * (1.0 - 2.0**-50)
+        if not worst > least:
+            return
+        places = np.flatnonzero(relative > least)
+        error, size = part.error.ravel()[places], part.size.ravel()[places]
+        # 0 has no unit in the last place: an error there counts in absolute terms and against its tolerance.
+        known = size > 0.0
+        with np.errstate(over="ignore"):
+            ulps = error[known] / formats.ulp(size[known], self.form)
+        self.max_ulp = max(self.max_ulp, float(ulps.max(initial=0.0)))
+
+    def _remember(self, part: _Part, ratio: np.ndarray, top: float) -> None:
         least = self.worst[0][0] if len(self.worst) == WORST else 0.0
-        if ratio.size == 0 or float(ratio.max()) <= least:
+        if ratio.size == 0 or top <= least:
             return
         flat = ratio.ravel()
         better = np.flatnonzero(flat > least)
@@ -340,13 +348,15 @@ class Comparison:
         )
 
 
-def _ratio(part: _Part) -> np.ndarray:
-    """Error over tolerance; 0 / 0 and x / inf decide nothing, x / 0 is infinitely wrong."""
+def _ratio(part: _Part) -> tuple[np.ndarray, float]:
+    """Error over tolerance, and the largest; 0 / 0 and x / inf decide nothing, x / 0 is infinitely wrong."""
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         ratio: np.ndarray = part.error / part.tolerance
-    if math.isnan(float(ratio.max(initial=0.0))):
+    top = float(ratio.max(initial=0.0))
+    if math.isnan(top):
         ratio = np.where(np.isnan(ratio), np.where(part.error <= part.tolerance, 0.0, np.inf), ratio)
-    return ratio
+        top = float(ratio.max(initial=0.0))
+    return ratio, top
 
 
 def _class_of(value: float) -> str:

@@ -10,8 +10,8 @@ import numpy as np
 
 from gradaudit.records.inputs import Inputs
 
-BLOCK_ELEMENTS = 1 << 17
-"""Elements of one block of rows: a float64 array of a block is 1 MiB. Smaller blocks stay nearer to the core, but
+BLOCK_ELEMENTS = 1 << 18
+"""Elements of one block of rows: a float64 array of a block is 2 MiB. Smaller blocks stay nearer to the core, but
 pay more for the calls than they gain by it (measured in benchmarks/)."""
 
 

@@ -16,7 +16,7 @@ from gradaudit.errors import RequestError
 from gradaudit.functions import by_tape, losses, margin, registry
 from gradaudit.functions.interface import Function
 from gradaudit.functions.rows import Rows
-from gradaudit.numerics import arb_algebra
+from gradaudit.numerics import arb_algebra, memory
 from gradaudit.numerics.algebra import Algebra, N
 from gradaudit.numerics.arb_algebra import ArbAlgebra, ArbArray
 from gradaudit.numerics.arithmetic import FLOAT64
@@ -55,6 +55,7 @@ class Truth:
     """
 
     def __init__(self, inputs: Inputs) -> None:
+        memory.keep_freed()
         self.inputs = inputs
         self.function: Function = registry.of_call(inputs.function)
         parameters = inputs.function.parameters
