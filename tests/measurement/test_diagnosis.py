@@ -253,3 +253,14 @@ def test_classes_without_a_gradient_are_told() -> None:
     (named,) = diagnosed(loss)
     assert named.fault == "undiagnosed"
     assert "the gradient is wrong at class 2 alone, and 0 there" in named.statement
+
+
+def test_a_loss_is_no_multiple_of_an_upstream_gradient_that_it_does_not_know() -> None:
+    """Here 1/u and V/N are so near to one another that float64 alone tells them apart."""
+
+    def loss(z: np.ndarray, y: np.ndarray, u: np.ndarray) -> tuple[float, np.ndarray]:
+        return likelihoods(z, y).sum() / valid(y) / 1.7, u * residual(z, y) / valid(y) / 1.7
+
+    (found,) = diagnosed(loss)
+    assert found.fault == "reduction-factor"
+    assert "upstream" not in found.statement

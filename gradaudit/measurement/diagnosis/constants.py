@@ -206,8 +206,13 @@ class Search:
         with np.errstate(invalid="ignore"):
             return np.asarray(alive & (values >= interval[0]) & (values <= interval[1]))
 
-    def explanations(self, intervals: Sequence[tuple[float, float]], limit: int = 3) -> list[Constant]:
-        """The simplest factors within all intervals; two of them may be multiplied where no single one will do."""
+    def explanations(
+        self, intervals: Sequence[tuple[float, float]], limit: int = 3, *, upstream: bool | None = True
+    ) -> list[Constant]:
+        """The simplest factors within all intervals; two of them may be multiplied where no single one will do.
+
+        `upstream`: whether factors of the upstream gradient are among them; None puts them last.
+        """
         low, high = np.array([each[0] for each in intervals]), np.array([each[1] for each in intervals])
         if np.any(low > high):
             return []
@@ -215,9 +220,7 @@ class Search:
         with np.errstate(invalid="ignore"):
             fits = np.flatnonzero(((values >= low) & (values <= high)).all(axis=1))
         single = sorted((constants[i] for i in fits), key=lambda constant: constant.order)
-        if single:
-            return single[:limit]
-        return self._products(low, high)[:limit]
+        return _by_upstream(single or self._products(low, high), upstream)[:limit]
 
     def _products(self, low: np.ndarray, high: np.ndarray) -> list[Constant]:
         constants, values = self._table
@@ -254,6 +257,19 @@ class Search:
         constants, values = self._table
         places = {each.text: i for i, each in enumerate(constants)}
         return float(np.prod([values[places[part.text], position] for part in constant.factors]))
+
+
+def of_upstream(constant: Constant) -> bool:
+    """Whether a factor is made of the upstream gradient."""
+    return any(name.startswith("u") for name in constant.symbols)
+
+
+def _by_upstream(found: list[Constant], upstream: bool | None) -> list[Constant]:
+    """Factors without those of the upstream gradient, or with these at the end."""
+    if upstream:
+        return found
+    own = [each for each in found if not of_upstream(each)]
+    return own if upstream is False else [*own, *(each for each in found if each not in own)]
 
 
 def _bracketed(name: str) -> str:

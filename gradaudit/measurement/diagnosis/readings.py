@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gradaudit.measurement.diagnosis.budget import Budget
-from gradaudit.measurement.diagnosis.constants import ONE, Constant, Search
+from gradaudit.measurement.diagnosis.constants import Constant, Search, of_upstream
 from gradaudit.measurement.diagnosis.leaks import Leak, leaks, predict_leak
 from gradaudit.measurement.diagnosis.models.variation import NotApplicableError, Recipe, key_of_recipe, predict
 from gradaudit.measurement.diagnosis.patterns import Pattern, patterns, vectors_of
@@ -22,9 +22,12 @@ from gradaudit.measurement.diagnosis.prediction import (
     roundings,
     with_shift,
 )
+from gradaudit.measurement.diagnosis.reading import RIGHT, Reading
 from gradaudit.measurement.diagnosis.scales import Scales, loss_interval, row_scales
 from gradaudit.measurement.diagnosis.view import View
 from gradaudit.reference.ladder import ToleranceRow
+
+__all__ = ["RIGHT", "Evidence", "Reading"]
 
 Interval = tuple[float, float]
 FREE: Interval = (-np.inf, np.inf)
@@ -32,39 +35,6 @@ NOTHING_FITS: Interval = (np.inf, -np.inf)
 
 TELLING_ROWS, TELLING_CLASSES = 5, 8
 """With fewer, many faults look alike; such evaluations are asked last. What is named does not depend on it."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Reading:
-    """A recipe, the pattern of its rows and the constant before it; for a gradient also what leaks from ignored rows.
-
-    `constant` is None where the factor is the same `number` in every evaluation but has no name. `others` are
-    constants that no evaluation tells from the first.
-    """
-
-    recipe: Recipe
-    pattern: Pattern | None
-    constant: Constant | None
-    others: tuple[Constant, ...] = ()
-    number: float | None = None
-    leak: Leak | None = None
-    leak_constant: Constant | None = None
-
-    @property
-    def right(self) -> bool:
-        """Whether it is the reference itself."""
-        return not self.recipe and self.pattern is None and self.constant == ONE and self.leak is None
-
-    @property
-    def order(self) -> int:
-        """How complicated it is."""
-        total = sum(4 if variation.rarely else 3 for variation in self.recipe)
-        total += 0 if self.pattern is None else self.pattern.order
-        total += 8 if self.constant is None else self.constant.order
-        return total + (0 if self.leak is None else 2)
-
-
-RIGHT = Reading((), None, ONE)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -255,14 +225,19 @@ class Evidence:
                 break
         return intervals + [FREE] * (len(self.views) - len(intervals))
 
-    def _constants(self, recipe: Recipe, pattern: Pattern | None, intervals: Sequence[Interval]) -> list[Reading]:
+    def _constants(
+        self, recipe: Recipe, pattern: Pattern | None, intervals: Sequence[Interval], *, of_loss: bool = False
+    ) -> list[Reading]:
         if any(low > high for low, high in intervals):
             return []
-        named = self.search.explanations(intervals)
-        if named:
-            return [Reading(recipe, pattern, named[0], tuple(named[1:]))]
+        # No loss knows the upstream gradient; where it is wrong too, the gradient's factor is rather the loss's.
+        right = all(view.output_right for view in self.views)
+        named = self.search.explanations(intervals, upstream=False if of_loss else True if right else None)
+        found = [Reading(recipe, pattern, named[0], tuple(named[1:]))] if named else []
+        if named and (right or of_loss or not of_upstream(named[0])):
+            return found
         number = self.search.number(intervals)
-        return [] if number is None else [Reading(recipe, pattern, None, (), number)]
+        return found if number is None else [*found, Reading(recipe, pattern, None, (), number)]
 
     def _leaks(self, leaking: Sequence[np.ndarray]) -> list[tuple[Leak, Constant]]:
         """What the rows that leak consist of."""
@@ -364,11 +339,11 @@ class Evidence:
         intervals = self.loss_intervals(recipe, pattern)
         if intervals is None:
             return None
-        if preferred is not None and self._holds(preferred, intervals):
+        if preferred is not None and not of_upstream(preferred) and self._holds(preferred, intervals):
             return Reading(recipe, pattern, preferred)
         if number is not None and all(low <= number <= high for low, high in intervals):
             return Reading(recipe, pattern, None, (), number)
-        readings = self._constants(recipe, pattern, intervals)
+        readings = self._constants(recipe, pattern, intervals, of_loss=True)
         told = sum(1 for low, high in intervals if np.isfinite(low) and np.isfinite(high))
         if readings and readings[0].constant is None and told < 2 and self.views[0].truth.reduced:
             # One number is a multiple of any other.
