@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from gradaudit.functions import registry
-from gradaudit.records.case import FORMULA, SELF
+from gradaudit.records.case import DEFAULT_BACKENDS, FORMULA, SELF
 from gradaudit.specs.array_models import SOURCE
 from gradaudit.specs.models import DEVICE_PATTERN, CaseKeys
 from gradaudit.specs.nodes import Node, Problem, find, plain, problem_at, problem_at_key, walk
@@ -185,6 +185,8 @@ def _value_message(kind: str, context: dict[str, Any], value: object, key: str, 
     if kind == "literal_error":
         choices = re.findall(r"'([^']*)'", str(context["expected"])) or [str(context["expected"])]
         return f"{said} is not known{did_you_mean(value, choices)}"
+    if kind == "too_short" and value == [] and key in _LEFT_OUT:
+        return f"{said} names nothing; name at least one, or leave the key out: {_LEFT_OUT[key]}"
     reason = _REASONS.get(kind)
     return f"{said} {reason(context)}" if reason else f"{said}: {message}"
 
@@ -204,6 +206,16 @@ def _bound(words: str, name: str) -> Callable[[dict[str, Any]], str]:
 def _length(words: str, name: str) -> Callable[[dict[str, Any]], str]:
     return lambda context: f"{words} {context[name]}"
 
+
+_LEFT_OUT = {
+    "backends": f"{', '.join(DEFAULT_BACKENDS)} then, and none beside subjects",
+    "subjects": "none then",
+    "scale": "1 then",
+    "dtypes": "float32 then",
+    "formulations": "fused then",
+    "execution": "eager then",
+}
+"""Lists that cannot be empty, and what holds where they are left out."""
 
 CODE = "code; codes are three letters and three digits, such as SAT201"
 DEVICE = "device; there are cpu, mps, cuda and cuda:NUMBER"
