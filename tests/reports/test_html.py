@@ -179,6 +179,13 @@ def test_a_heat_map_tells_signs_and_depth_apart():
     assert 'aria-label="x; 2 rows, 2 columns, largest 1 at [0, 0], 1 not finite"' in drawn
 
 
+def test_a_keyboard_stops_at_pictures_that_may_have_to_be_scrolled():
+    none = np.zeros((1, 40), dtype=bool)
+    assert heat_map(np.ones((1, 40)), "x", none).startswith('<figure tabindex="0">')
+    assert heat_map(np.ones((1, 8)), "x", none[:, :8]).startswith("<figure><svg ")
+    assert heat_map(np.ones((1, 8)), "x", none[:, :8]).endswith("<figcaption>x</figcaption></figure>")
+
+
 def test_errors_are_drawn_on_one_scale():
     small, large = (heat_map(np.array([[value]]), "x", np.array([[False]]), errors=True) for value in (0.01, 7.0))
     assert 'class="bar" fill-opacity="0.1"' in small
@@ -230,13 +237,13 @@ def test_a_curve_over_scales_shows_where_errors_leave_their_tolerance():
 
 def test_the_points_of_a_curve_stand_by_their_logarithm():
     points = [(1.0, 0.01), (2.0, 0.1), (4.0, 1.0), (8.0, float("nan"))]
-    drawn = curve(points, "x", Limit(1.0, "1", highest=True), (-2.3, 0.3))
+    drawn = curve(points, "x", Limit(1.0, "1", highest=True), (-2.3, 0.3), "y")
     heights = [float(y) for y in re.findall(r'cy="([0-9.]+)"', drawn)]
     assert heights[0] - heights[1] == pytest.approx(heights[1] - heights[2], abs=0.2)
     assert heights[3] < heights[2] < heights[1]
     assert re.findall(r'circle class="([a-z]+)"', drawn) == ["bar", "bar", "bar", "beyond"]
     assert re.findall(r">([^<>]+)</text>", drawn) == ["1", "0.01", "1", "0.1", "2", "1", "4", "NaN", "8"]
-    drawn = curve([(1.0, 0.5), (2.0, 0.01)], "x", Limit(0.1, "u/2", highest=False), (-2.3, 0.3))
+    drawn = curve([(1.0, 0.5), (2.0, 0.01)], "x", Limit(0.1, "u/2", highest=False), (-2.3, 0.3), "y")
     assert re.findall(r'circle class="([a-z]+)"', drawn) == ["bar", "beyond"]
 
 

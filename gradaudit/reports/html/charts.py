@@ -19,6 +19,8 @@ BAR, HEIGHT, BASE = 22, 90, 14
 """Pixels: the width of a bar, the height of the tallest, and the room for the numbers below."""
 EDGE_NAMES = ((0, "0"), (3, "1/16"), (5, "1/4"), (7, "1"), (9, "8"))
 """Those of HISTOGRAM_EDGES, by index, that a histogram has room to name."""
+NARROWEST = 340
+"""Pixels that a telephone has room for."""
 NAMED_CELLS = 400
 """Up to so many cells bear their value, for those who point at them."""
 
@@ -46,7 +48,7 @@ def heat_map(cells: np.ndarray, label: str, marked: np.ndarray, *, errors: bool 
             if marked[row, column]:
                 shapes.append(tag("rect", class_="mark", **where))
     width, height = columns * (side + GAP) + 1, rows * (side + GAP) + 1
-    return drawing(width, height, f"{label}; {_extreme(cells)}", shapes)
+    return drawing(width, height, f"{label}; {_extreme(cells)}", shapes, label)
 
 
 def histogram(counts: Sequence[int], label: str) -> Html:
@@ -70,7 +72,7 @@ def histogram(counts: Sequence[int], label: str) -> Html:
             tag("text", name, x=index * BAR or 2, y=base + BASE - 3, text_anchor="middle" if index else None)
         )
     told = "; ".join(f"{_bin(index)}: {amount:,}" for index, amount in enumerate(counts) if amount)
-    return drawing(width, base + BASE, f"{label}: {told or 'no elements'}", shapes)
+    return drawing(width, base + BASE, f"{label}: {told or 'no elements'}", shapes, label)
 
 
 def _kind(value: float, *, errors: bool) -> str:
@@ -100,10 +102,13 @@ def _filled(kind: str, depth: float, where: dict[str, int]) -> Html:
     return tag("rect", class_=kind, fill_opacity=None if depth == 1 else f"{depth:.3g}", **where)
 
 
-def drawing(width: int, height: int, label: str, shapes: Sequence[Html]) -> Html:
-    """A framed picture, `width` by `height` pixels, that `label` tells those who do not see it."""
+def drawing(width: int, height: int, label: str, shapes: Sequence[Html], caption: str) -> Html:
+    """A framed picture, `width` by `height` pixels, that `label` tells those who do not see it, with its caption.
+
+    A keyboard stops at it only where it may have to be scrolled.
+    """
     frame = tag("rect", class_="frame", x=0.5, y=0.5, width=width - 1, height=height - 1)
-    return tag(
+    picture = tag(
         "svg",
         [frame, *shapes],
         role="img",
@@ -113,6 +118,7 @@ def drawing(width: int, height: int, label: str, shapes: Sequence[Html]) -> Html
         viewBox=f"0 0 {width} {height}",
         xmlns="http://www.w3.org/2000/svg",
     )
+    return tag("figure", picture, tag("figcaption", caption), tabindex=0 if width > NARROWEST else None)
 
 
 def _extreme(cells: np.ndarray) -> str:

@@ -91,8 +91,7 @@ def _errors(report: CaseReport) -> dict[EvaluationKey, dict[float, float]]:
 
 def _figure(points: Points, name: str, what: str, limit: Limit, bounds: tuple[float, float]) -> Html:
     values = "; ".join(f"scale {number(scale)}: {number(value, 3)}" for scale, value in points)
-    picture = curve(points, f"{name}: {what}: {values}", limit, bounds)
-    return tag("figure", picture, tag("figcaption", name), tabindex=0)
+    return curve(points, f"{name}: {what}: {values}", limit, bounds, name)
 
 
 def _bounds(values: Sequence[float], limit: float) -> tuple[float, float]:
@@ -101,7 +100,7 @@ def _bounds(values: Sequence[float], limit: float) -> tuple[float, float]:
     return math.log10(min([*finite, limit])) - 0.3, math.log10(max([*finite, limit])) + 0.3
 
 
-def curve(points: Points, label: str, limit: Limit, bounds: tuple[float, float]) -> Html:
+def curve(points: Points, label: str, limit: Limit, bounds: tuple[float, float], caption: str) -> Html:
     """Values over scales, one step a scale, on a logarithmic axis between the decimal exponents `bounds`.
 
     What is infinite or NaN stands above all, 0 at the bottom; every point bears its value.
@@ -124,4 +123,4 @@ def curve(points: Points, label: str, limit: Limit, bounds: tuple[float, float])
         shapes.append(tag("g", tag("title", f"scale {number(scale)}: {number(value, 3)}"), dot))
         shapes.append(tag("text", number(value, 2), x=x, y=y - 7, text_anchor="middle"))
         shapes.append(tag("text", number(scale, 3), x=x, y=base + MARGIN - 5, text_anchor="middle"))
-    return drawing(width, base + MARGIN, label, shapes)
+    return drawing(width, base + MARGIN, label, shapes, caption)

@@ -53,7 +53,7 @@ def _histograms(measurement: Measurement) -> Iterator[Html]:
     for name, quantity in _quantities(measurement):
         if quantity.elements > 1:
             caption = f"{name}: error over tolerance of {quantity.elements:,} elements"
-            yield _figure(histogram(quantity.histogram, caption), caption)
+            yield histogram(quantity.histogram, caption)
 
 
 def _maps(measurement: Measurement, case: Case) -> Iterator[Html]:
@@ -71,11 +71,11 @@ def _maps(measurement: Measurement, case: Case) -> Iterator[Html]:
             ratio = _ratio(cells, exact, dict(_grids(name, tolerance))[label])
             if not is_sound(measurement):
                 caption = f"{label}, exact"
-                yield _figure(heat_map(exact, caption, np.zeros(exact.shape, dtype=bool)), caption)
+                yield heat_map(exact, caption, np.zeros(exact.shape, dtype=bool))
             caption = f"{label}, as returned"
-            yield _figure(heat_map(cells, caption, ~(ratio <= 1)), caption)
+            yield heat_map(cells, caption, ~(ratio <= 1))
             caption = f"{label}: error over tolerance"
-            yield _figure(heat_map(ratio, caption, ~(ratio <= 1), errors=True), caption)
+            yield heat_map(ratio, caption, ~(ratio <= 1), errors=True)
 
 
 def _grids(name: str, array: np.ndarray) -> list[tuple[str, np.ndarray]]:
@@ -129,7 +129,3 @@ def _place(row: int, rows: int, output: int, outputs: int) -> str:
     parts = [f"row {row}"] if rows > 1 else []
     parts += [f"output {output}"] if outputs > 1 else []
     return f" {', '.join(parts)}" if parts else ""
-
-
-def _figure(picture: Html, caption: str) -> Html:
-    return tag("figure", picture, tag("figcaption", caption), tabindex=0)
