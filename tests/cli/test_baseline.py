@@ -221,7 +221,7 @@ def test_hostile_names_do_no_harm(cli, saved):
 def test_help_says_when_an_audit_is_worse(cli):
     for command in (("baseline", "--help"), ("baseline", "check", "--help"), ("baseline", "update", "--help")):
         text = " ".join(cli(*command).out.split())
-        assert "an error that grew by less than a third never is, one that doubled always is" in text
+        assert "an error that less than doubled never is worse, and one that trebled always is" in text
 
 
 # --------------------------------------------------------------------------------------------------- check --baseline
