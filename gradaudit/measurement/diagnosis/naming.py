@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from gradaudit.measurement.diagnosis.constants import ONE, Constant, Search, fraction_text
 from gradaudit.measurement.diagnosis.meanings import Factor, meaning_of
+from gradaudit.measurement.diagnosis.models.second_terms import COEFFICIENTS
 from gradaudit.measurement.diagnosis.models.variation import Variation
 from gradaudit.measurement.diagnosis.readings import Evidence, Reading
 from gradaudit.measurement.diagnosis.search import Explanation
@@ -115,8 +116,12 @@ def components(found: Explanation, shown: Shown) -> list[Named]:
         for variation in reading.recipe:
             if variation.name not in named:
                 named.add(variation.name)
-                statement = _in_its_place(found, variation)
-                result.append(Named(variation.fault, statement, variation.advice, _numbers(view), "ordinary"))
+                fault, statement, advice = _detached(found, variation) or (
+                    variation.fault,
+                    _in_its_place(found, variation),
+                    variation.advice,
+                )
+                result.append(Named(fault, statement, advice, _numbers(view), "ordinary"))
         pattern = reading.pattern
         if pattern is not None and pattern.name not in named:
             named.add(pattern.name)
@@ -129,6 +134,19 @@ def components(found: Explanation, shown: Shown) -> list[Named]:
         result.append(_leak(found, shown))
     result += _factors(found, shown)
     return result
+
+
+def _detached(found: Explanation, variation: Variation) -> tuple[str, str, str] | None:
+    """A term whose coefficient is 0 in the gradient alone, beside a loss that is right: it is cut off."""
+    key, _, change = variation.name.rpartition(" ")
+    if not (found.loss.right and variation.stage == "parameters" and change == "dropped" and key in COEFFICIENTS):
+        return None
+    statement = f"in the gradient (the loss is right) only: the term of {key} is cut off from the graph"
+    return (
+        "detached-path",
+        statement,
+        "let the derivative reach that term: remove the detach, no_grad, item or NumPy call",
+    )
 
 
 def averages(reading: Reading) -> bool:

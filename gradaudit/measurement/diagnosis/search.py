@@ -8,7 +8,18 @@ from itertools import combinations, islice
 
 import numpy as np
 
-from gradaudit.measurement.diagnosis.models import axes, given, logits, losses, outputs, parameters, targets
+from gradaudit.measurement.diagnosis.models import (
+    axes,
+    divergences,
+    given,
+    logits,
+    losses,
+    margins,
+    outputs,
+    parameters,
+    second_terms,
+    targets,
+)
 from gradaudit.measurement.diagnosis.models.variation import STAGES, Recipe, Variation
 from gradaudit.measurement.diagnosis.patterns import Pattern
 from gradaudit.measurement.diagnosis.readings import RIGHT, Evidence, Reading
@@ -67,6 +78,9 @@ def catalogue(view: View) -> list[Variation]:
         *targets.variations(view),
         *parameters.variations(view),
         *losses.variations(view),
+        *margins.variations(view),
+        *divergences.variations(view),
+        *second_terms.variations(view),
         *outputs.variations(view),
         *axes.variations(view),
     ]

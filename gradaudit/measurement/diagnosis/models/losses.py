@@ -21,6 +21,7 @@ from gradaudit.measurement.diagnosis.models import (
     z_terms,
 )
 from gradaudit.measurement.diagnosis.models.clamps import rounded_end
+from gradaudit.measurement.diagnosis.models.second_terms import beside_own_terms
 from gradaudit.measurement.diagnosis.models.variation import (
     M,
     V,
@@ -43,21 +44,30 @@ def variations(view: View) -> list[Variation]:
     if not view.truth.function.takes_targets:
         return []
     backward = [replace(slip, backward=True) for slip in (*_detached(), *_masses())]
-    found = [
+    of_likelihood = [
         *backward,
         *normalisers.variations(),
         *_unlogged(view),
         *clamps.variations(view),
         *chunks.variations(view),
-        *mixed_means.variations(view),
-        *misread_labels.variations(view),
         *shards.variations(),
         *one_term.variations(view),
+        *misread_labels.variations(view),
+    ]
+    found = [
+        *(
+            slip if slip.name in WHOLE_LOSS or slip.stage != "loss" else beside_own_terms(slip)
+            for slip in of_likelihood
+        ),
+        *mixed_means.variations(view),
         *written_gradients.variations(view),
         *z_terms.variations(view),
     ]
     return [slip if slip.name in COMMON else replace(slip, rarely=True) for slip in found]
 
+
+WHOLE_LOSS = ("everything detached", "entropy left in", "divergence the other way round")
+"""Slips of the loss as it is, with whatever it adds to the cross entropy."""
 
 COMMON = (
     "normaliser detached",
@@ -271,7 +281,7 @@ def _negative_entropy(t: Targets[V]) -> np.ndarray:
 
 
 def _reversed_divergence(m: M, z: V, t: Targets[V], view: View) -> V | None:
-    if t.dense is None or np.any(t.dense.value.mid <= 0.0):
+    if t.dense is None:
         return None
-    logarithm = m.log_softmax(z)
+    logarithm = m.log_softmax(z)  # where a target is 0 the divergence is infinite: what comes back there is not known
     return m.sum(m.softmax(z) * (logarithm - m.log(t.dense)))
