@@ -2,9 +2,11 @@ from dataclasses import replace
 
 import pytest
 
-from gradaudit.records.evaluation import FAILURE_KINDS
+from gradaudit.records.evaluation import FAILURE_KINDS, BackendState, ProcessFact
+from gradaudit.records.measurement import MeasuredCase
 from gradaudit.rules.execution.backend_missing import RULE as RUN603
 from gradaudit.rules.execution.crashed import RULE as RUN601
+from gradaudit.rules.execution.import_changed_process import RULE as RUN607
 from gradaudit.rules.execution.out_of_memory import RULE as RUN604
 from gradaudit.rules.execution.raised import RULE as RUN605
 from gradaudit.rules.execution.reference_unsound import RULE as RUN606
@@ -148,3 +150,12 @@ def test_an_exception_that_no_input_would_mend_is_told_as_such(reason: str, caus
     )
     assert finding.message.split(reason)[1].endswith(")") == bool(cause)
     assert cause in finding.message
+
+
+def test_what_only_informs_is_named_by_its_first_changes() -> None:
+    names = [f"environment variable NAME_{i}" for i in range(5)]
+    facts = tuple(ProcessFact(name, "", "1", numbers=False) for name in names)
+    state = BackendState("tensorflow", True, version="2.21.0", process=facts)
+    (finding,) = RUN607.check(MeasuredCase(case(), (), (), (), backends=(state,)))
+    assert finding.message.endswith(": sets NAME_0 to 1; sets NAME_1 to 1; and 3 more: which changes no numbers")
+    assert list(finding.evidence) == names

@@ -13,6 +13,9 @@ NOTED = ("signals handled", "environment variable ")
 """What changes no numbers and is told all the same; filters of warnings and threads are in the report alone: nearly
 every import adds some."""
 
+SHOWN = 2
+"""Of those so many stand in the message: TensorFlow sets half a dozen variables."""
+
 
 def check(measured: MeasuredCase) -> Iterator[Finding]:
     """One finding for each backend whose import changed what decides numbers, and one for what else it changed."""
@@ -29,7 +32,11 @@ def check(measured: MeasuredCase) -> Iterator[Finding]:
 def _finding(
     measured: MeasuredCase, state: BackendState, facts: Sequence[ProcessFact], severity: str, meaning: str
 ) -> Finding:
-    changes = "; ".join(_said(fact) for fact in facts)
+    """What changed, in the evidence all of it; of what only informs the message names the first ones."""
+    shown = facts if severity == "warning" else facts[:SHOWN]
+    changes = "; ".join(_said(fact) for fact in shown)
+    if len(facts) > len(shown):
+        changes += f"; and {len(facts) - len(shown)} more"
     return Finding(
         code=RULE.code,
         name=RULE.name,
