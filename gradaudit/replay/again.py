@@ -11,6 +11,7 @@ from gradaudit.records.finding import Finding
 from gradaudit.records.kept import Kept, KeptCase
 from gradaudit.records.report import Report
 from gradaudit.records.subject import Subject
+from gradaudit.replay import encoding
 from gradaudit.replay.failing import failing
 from gradaudit.replay.saved import Saved, versions_of
 
@@ -19,13 +20,15 @@ from gradaudit.replay.saved import Saved, versions_of
 class Comparison:
     """What a replay shows. `again` are the codes of saved errors that were found once more, `gone` those that were
     not, `instead` errors that are new. `differing` are the versions that are others now: name, then, now ("" where
-    there is none). `judged` is false where the evaluation could not be asked for again."""
+    there is none). `judged` is false where the evaluation could not be asked for again. `edited` is the file of the
+    user's function, if it is not as it was."""
 
     again: tuple[str, ...]
     gone: tuple[str, ...]
     instead: tuple[str, ...]
     differing: tuple[tuple[str, str, str], ...]
     judged: bool
+    edited: str = ""
 
 
 def case_of(saved: Saved) -> Case:
@@ -77,6 +80,27 @@ def compare(saved: Saved, report: Report) -> Comparison:
         instead=tuple(code for code in found if code not in before),
         differing=tuple(_differing(saved, report)),
         judged=not missing and bool(report.cases),
+        edited=_edited(saved),
+    )
+
+
+def source_of(subject: Subject) -> str:
+    """The SHA-256 of the file that a subject is defined in; "" where its target names none, or none that is there."""
+    path = file_of(subject)
+    if not (subject.graph or path.endswith(".py")):
+        return ""
+    for each in (Path(subject.base_directory) / path, Path.cwd() / path):
+        try:
+            return encoding.digest_of(each)
+        except (OSError, ValueError):
+            continue
+    return ""
+
+
+def _edited(saved: Saved) -> str:
+    now = "" if saved.subject is None else source_of(located(saved)[0])
+    return (
+        file_of(saved.subject) if saved.subject is not None and saved.source and now not in ("", saved.source) else ""
     )
 
 
@@ -100,6 +124,8 @@ def said(saved: Saved, comparison: Comparison) -> list[str]:
         lines += [f"{code} does not occur again" for code in comparison.gone]
         lines += [f"{code} is found in its place" for code in comparison.instead if comparison.gone]
         lines += [f"{code} is new" for code in comparison.instead if not comparison.gone]
+    if comparison.edited:
+        lines.append(f"{comparison.edited} has been edited since")
     if comparison.differing:
         lines.append("other versions: " + "; ".join(_version(*each) for each in comparison.differing))
     else:

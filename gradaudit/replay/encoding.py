@@ -49,6 +49,7 @@ def document(saved: Saved, arrays: Mapping[str, object]) -> Document:
         "versions": dict(saved.versions),
         "run": plain_fields(saved.run),
         "working_directory": saved.working_directory,
+        "source": saved.source,
     }
     return {**content, "sha256": seal(content)}
 

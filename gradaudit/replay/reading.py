@@ -102,6 +102,7 @@ def _saved(folder: Path, document: Mapping[str, object]) -> Saved:
         run=record(Run, document.get("run"), "run"),
         working_directory=decoded(str, document.get("working_directory"), "working_directory"),
         folder=folder,
+        source=decoded(str, document.get("source", ""), "source"),
     )
     # What was typed by hand may ask for what no audit would: labels out of range, an axis that is not there.
     content = {name: value for name, value in document.items() if name != "sha256"}

@@ -53,7 +53,8 @@ class Saved:
 
     `findings` are the errors that were found in it, worst first; `failure` says why it returned nothing, if it did
     not. `versions` are those of gradaudit, Python, NumPy and the framework; `working_directory` is where the audit
-    ran, from which relative paths count. `folder` holds the files.
+    ran, from which relative paths count. `folder` holds the files. `source` is the SHA-256 of the file that a user's
+    function is defined in ("" where none is named).
     """
 
     key: EvaluationKey
@@ -66,6 +67,7 @@ class Saved:
     run: Run
     working_directory: str
     folder: Path
+    source: str = ""
 
     @property
     def subject(self) -> Subject | None:

@@ -19,6 +19,7 @@ from gradaudit.records.inputs import Inputs
 from gradaudit.records.report import CaseReport, Environment
 from gradaudit.records.subject import Subject
 from gradaudit.replay import encoding
+from gradaudit.replay.again import source_of
 from gradaudit.replay.failing import Failing, failing
 from gradaudit.replay.saved import DOCUMENT, ROLES, Run, Saved, numbers, versions_of
 from gradaudit.specs.plan import Plan, PlannedInputs
@@ -115,6 +116,7 @@ def _with_inputs(found: Failing, planned: PlannedInputs, source: Source, folder:
         run=source.run,
         working_directory=str(Path.cwd()),
         folder=folder / name_of(planned.case, found.key),
+        source="" if subject is None else source_of(subject),
     )
 
 

@@ -77,11 +77,12 @@ def test_a_mended_loss_no_longer_fails_from_wherever_it_is_replayed(project, tmp
     assert json.loads(document.read_text())["working_directory"] != str(project)
     outcome = gradaudit("replay", str(of(project, "wrong")), folder=project)
     assert outcome.status == 0
-    assert "replay: BUG455 does not occur again" in outcome.err
+    assert "replay: BUG455 does not occur again\nreplay: losses.py has been edited since\n" in outcome.err
     # From elsewhere the loss is the one that was audited, which is still wrong.
     outcome = gradaudit("replay", str(project / of(project, "wrong")), folder=tmp_path)
     assert outcome.status == 1
     assert "replay: BUG455 occurs again" in outcome.err
+    assert "edited" not in outcome.err
 
 
 def test_another_fault_in_its_place_is_named(project):
