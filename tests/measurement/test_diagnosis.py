@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from tests.measurement.faulty import SHAPES, Loss, diagnosed, likelihoods, one_hot, softmax
+from tests.measurement.faulty import SHAPES, Loss, Shape, diagnosed, likelihoods, one_hot, softmax
 
 WEIGHT = (0.71, 1.93, 0.38, 1.27, 2.41, 0.55, 1.09, 0.83, 1.61, 0.47, 2.03)
 
@@ -264,3 +264,14 @@ def test_a_loss_is_no_multiple_of_an_upstream_gradient_that_it_does_not_know() -
     (found,) = diagnosed(loss)
     assert found.fault == "reduction-factor"
     assert "upstream" not in found.statement
+
+
+@pytest.mark.parametrize("ignored", [(), (1, 2)])
+def test_a_gradient_that_is_0_everywhere_was_cut_off(ignored: tuple[int, ...]) -> None:
+    """Of a single evaluation too: no row has to be missing for it."""
+
+    def loss(z: np.ndarray, y: np.ndarray, u: np.ndarray) -> tuple[float, np.ndarray]:
+        return likelihoods(z, y).sum() / valid(y), np.zeros_like(z)
+
+    (found,) = diagnosed(loss, shapes=[Shape(None, ignored=ignored)])
+    assert found.fault == "detached-path"

@@ -95,8 +95,16 @@ def _low_precision(
     return ()
 
 
+NO_GRADIENT = ("everything detached", "0")
+"""Slips under which nothing is differentiated."""
+
+
 def _one_slip(evidence: Evidence) -> list[Explanation]:
-    return single_explanations(evidence, catalogue(evidence.views[0]))
+    slips = catalogue(evidence.views[0])
+    if not any(view.gradient.any() for view in evidence.views):
+        # What is 0 everywhere is not made of rows that are missing.
+        slips = [slip for slip in slips if slip.name in NO_GRADIENT] or slips
+    return single_explanations(evidence, slips)
 
 
 def _two_slips(evidence: Evidence) -> list[Explanation]:

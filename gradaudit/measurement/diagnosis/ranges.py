@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gradaudit.measurement.diagnosis import missing_max_shift
 from gradaudit.measurement.diagnosis.naming import key_of
 from gradaudit.measurement.diagnosis.view import View
 from gradaudit.records.measurement import Diagnosis, NamedFault
@@ -30,6 +31,14 @@ def _diagnoses(view: View) -> tuple[Diagnosis, ...]:
     return () if measurement is None else measurement.diagnoses
 
 
+def _far_fetched(diagnosis: Diagnosis, view: View) -> bool:
+    """A shift by something of the row's own, beside a logarithm that explains as much without a choice of it."""
+    shifted_by = dict(diagnosis.evidence).get("shifted_by")
+    if shifted_by is None or shifted_by in (missing_max_shift.NOTHING, *missing_max_shift.ACROSS_ROWS):
+        return False
+    return any(other.fault != diagnosis.fault for other in _diagnoses(view))
+
+
 def named(wrong: Sequence[View]) -> tuple[NamedFault, ...]:
     """A fault for every word that the measurements found, at the first evaluation that shows it.
 
@@ -40,7 +49,9 @@ def named(wrong: Sequence[View]) -> tuple[NamedFault, ...]:
     common = set.intersection(*words) if words else set()
     for view in wrong:
         for diagnosis in _diagnoses(view):
-            if common and diagnosis.fault not in common:
+            if len(common) == 1 and diagnosis.fault not in common:
+                continue
+            if len(common) != 1 and _far_fetched(diagnosis, view):
                 continue
             statement, advice = STATEMENTS[diagnosis.fault]
             found.setdefault(

@@ -192,7 +192,9 @@ class Evidence:
         if fits is None or not self._slips(recipe):
             return []
         readings = self._constants(recipe, None, [fit.scales.shared() for fit in fits])
-        if not readings or all(reading.constant is None for reading in readings):
+        # Where nothing is returned at all, rows that are left out say nothing.
+        returned = any(view.gradient.any() for view in self.views)
+        if returned and all(reading.constant is None for reading in readings):
             beside = np.all([fit.beside[1:] for fit in fits], axis=0)
             for pattern, fitting in zip(self.patterns, beside, strict=True):
                 if fitting:
