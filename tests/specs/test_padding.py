@@ -59,7 +59,7 @@ def test_a_probe_says_whether_its_ignored_rows_were_asked_for(probe: str) -> Non
     [
         ("torch", "cross_entropy", False),
         ("numpy", "{name: cross_entropy, label_smoothing: 0.1}", False),
-        ("jax", "cross_entropy", True),
+        ("onnxruntime", "cross_entropy", True),
         ("torch", "poly", True),
         ("torch", "z_loss", True),
         ("torch", "{name: z_loss, ignore_index: -100}", False),
