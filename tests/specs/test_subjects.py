@@ -187,7 +187,9 @@ def test_what_cannot_be_is_explained(text: str, message: str, folder: Path) -> N
 
 def test_what_no_subject_can_do(folder: Path) -> None:
     text = "- numpy: losses.py:f\n"
-    message = "6:14: derivatives: only subjects written in torch, jax or tensorflow have a second order; add subjects:"
+    message = (
+        "6:14: derivatives: only subjects written in torch, jax or tensorflow have a second order; add subjects:"
+    )
     assert message in complaint(text, folder, "derivatives: 2\n")
     assert "autocast: only subjects written in torch run under it" in complaint(text, folder, "autocast: float16\n")
     softmax = "function: softmax\nlogits: [1, 2]\nsubjects: [{torch: losses.py:f, targets: one_hot}]\n"
