@@ -227,8 +227,8 @@ def test_files_of_flags_are_relative_to_the_current_folder(tmp_path: object, mon
         ({**BASE, "expect": ["SAT210"]}, "--expect 'SAT210': expect: no rule has the code 'SAT210'; did you mean"),
         (
             {**BASE, "derivatives": "2"},
-            "--derivatives '2': derivatives: only subjects written in torch, jax or tensorflow have a second order; add "
-            "subjects:",
+            "--derivatives '2': derivatives: only subjects written in torch, jax or tensorflow have a second order; "
+            "add subjects:",
         ),
         ({**BASE, "device": "tpu"}, "--device 'tpu': device: this version does not audit on 'tpu' yet"),
         (
