@@ -30,7 +30,10 @@ class Bounded:
 
     def charged(self, relative: float, absolute: float) -> Bounded:
         """With further roundings: `relative` to the values, and `absolute` for what underflows."""
-        return Bounded(self.mid, self.rad * (1.0 + relative) + np.abs(self.mid) * relative + absolute)
+        with np.errstate(invalid="ignore"):
+            # 0 is 0 after roundings of any size.
+            known = np.where(self.rad == 0.0, 0.0, self.rad * (1.0 + relative))
+            return Bounded(self.mid, known + np.where(self.mid == 0.0, 0.0, np.abs(self.mid) * relative) + absolute)
 
     def explains(self, got: np.ndarray, largest: float) -> np.ndarray:
         """Elements of `got` that a faithful execution may have returned."""

@@ -70,7 +70,8 @@ def row_scales(predicted: Bounded, got: np.ndarray, relative: float, absolute: f
 
     Every element whose prediction is not 0 gives an interval; a row's is what they have in common.
     """
-    mid, rad = predicted.mid, predicted.rad * (1.0 + relative) + np.abs(predicted.mid) * relative
+    charged = predicted.charged(relative, 0.0)
+    mid, rad = charged.mid, charged.rad
     rows = len(mid)
     if mid.shape[-1] == 0:
         return Scales(np.full(rows, -np.inf), np.full(rows, np.inf))

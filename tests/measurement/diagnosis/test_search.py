@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from gradaudit.measurement.diagnosis import budget
+from gradaudit.measurement.diagnosis.prediction import Bounded
 from tests.measurement.faulty import diagnosed, likelihoods, one_hot, softmax
 
 
@@ -81,3 +82,9 @@ def test_a_clamp_is_decided_by_the_elements_that_it_takes_away() -> None:
 
     (fault,) = diagnosed(clamped)
     assert fault.fault == "clamped-probability"
+
+
+def test_roundings_without_a_bound_leave_a_zero_what_it_is() -> None:
+    """So many rows in 16 bits that a sum over them may be anything."""
+    bounded = Bounded(np.array([0.0, 1.0, 0.0, 2.0]), np.array([0.0, 0.0, 1.0, 1.0])).charged(np.inf, 0.5)
+    assert bounded.rad.tolist() == [0.5, np.inf, np.inf, np.inf]
