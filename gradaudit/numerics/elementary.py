@@ -48,10 +48,12 @@ def tanh(mid: np.ndarray, rad: Radius, a: Arithmetic) -> Bounds:
 def tanh_slope(mid: np.ndarray, rad: Radius, a: Arithmetic) -> Bounds:
     """1 - tanh^2 without its cancellation; its logarithm has a slope of at most 2 in size."""
     value = slope_of_tanh(mid)
-    moved = value * np.expm1(2.0 * np.asarray(rad))
+    # What an exponential loses among subnormal numbers comes out fourfold.
+    lost = 4.0 * a.eta
+    moved = (value + lost) * np.expm1(2.0 * np.asarray(rad))
     # exp, its square root's square, sum, square and quotient: e counts twice for the square.
     rounded = 3.0 * a.e + 4.0 * a.u
-    return value, finite(moved + rounded * (value + moved) + a.eta)
+    return value, finite(moved + rounded * (value + moved) + lost + a.eta)
 
 
 def tanh_slope_as_computed(mid: np.ndarray, rad: Radius, a: Arithmetic) -> Bounds:

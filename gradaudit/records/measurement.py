@@ -121,11 +121,13 @@ class Explanation:
 class Diagnosis:
     """A named fault that explains the non-finite or wrong elements of an evaluation.
 
-    `fault` is a stable word ("unfused-logarithm", "missing-max-shift"); `evidence` holds the numbers.
+    `fault` is a stable word ("unfused-logarithm", "missing-max-shift"); `evidence` holds the numbers. `chosen`: it
+    rests on a choice among several values, of which one fits.
     """
 
     fault: str
     evidence: tuple[tuple[str, float | int | str], ...]
+    chosen: bool = False
 
 
 UNDIAGNOSED = "undiagnosed"
@@ -238,6 +240,11 @@ class Measurement:
     upstream: str
     captured: str = ""
     special_probe: bool = False
+
+    @property
+    def likely(self) -> tuple[Diagnosis, ...]:
+        """The diagnoses, without those that rest on a choice where another explains as much without one."""
+        return tuple(each for each in self.diagnoses if not each.chosen) or self.diagnoses
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,7 +100,7 @@ def _explained(measurement: Measurement, report: CaseReport) -> Told:
     """The fault that was recognised, or the tolerance row that explains every element, or nothing."""
     explanation = measurement.explanation
     faults = [fault.fault for fault in named_faults(report, measurement.key)] if not explanation.explains else []
-    faults = faults or [diagnosis.fault for diagnosis in measurement.diagnoses]
+    faults = faults or [diagnosis.fault for diagnosis in measurement.likely]
     if faults:
         # In words, which fold between them.
         return Told(", ".join(fault.replace("-", " ") for fault in faults), "wrong")

@@ -210,7 +210,7 @@ def _measured(measurement: Measurement, case: Case, findings: Sequence[Finding])
             )
         },
         "diagnoses": [
-            {"fault": diagnosis.fault, "evidence": _mapping(dict(diagnosis.evidence))}
+            {"fault": diagnosis.fault, "evidence": _mapping(dict(diagnosis.evidence)), "chosen": diagnosis.chosen}
             for diagnosis in measurement.diagnoses
         ],
         "captured": measurement.captured,

@@ -78,7 +78,7 @@ def _of_key(key: EvaluationKey) -> dict[str, Cell]:
 def _of_measurement(measurement: Measurement, report: CaseReport) -> dict[str, Cell]:
     explanation = measurement.explanation
     faults = [fault.fault for fault in named_faults(report, measurement.key)] if not explanation.explains else []
-    faults += [diagnosis.fault for diagnosis in measurement.diagnoses]
+    faults += [diagnosis.fault for diagnosis in measurement.likely]
     return {
         "sound": is_sound(measurement),
         "explained_by": explanation.formulation if explanation.explains else None,

@@ -295,7 +295,7 @@ def _evaluation() -> Schema:
             "gradient": quantity,
             "jacobian": quantity,
             "values": an_object({"loss": values, "gradient": values, "jacobian": values}),
-            "diagnoses": a_list(an_object({"fault": STRING, "evidence": SCALARS})),
+            "diagnoses": a_list(an_object({"fault": STRING, "evidence": SCALARS, "chosen": BOOLEAN})),
             "captured": STRING,
             "special_probe": BOOLEAN,
             "baseline": or_null({"enum": [*EVALUATION_STATES]}),

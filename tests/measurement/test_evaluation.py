@@ -265,4 +265,4 @@ def test_a_flipped_sign_is_no_overflow_though_the_row_could_have_had_one() -> No
     assert not result.explanation.explains
     assert result.diagnoses == ()
     lost = measured(found, output, np.full_like(gradient, np.nan))
-    assert [diagnosis.fault for diagnosis in lost.diagnoses] == ["unfused-logarithm"]
+    assert [diagnosis.fault for diagnosis in lost.likely] == ["unfused-logarithm"]

@@ -10,7 +10,7 @@ import pytest
 from flint import arb, ctx  # noqa: TID253
 
 from gradaudit.backends import numpy as numpy_backend
-from gradaudit.numerics import formats
+from gradaudit.numerics import elementary, formats
 from gradaudit.numerics.arithmetic import FLOAT64, of_profile
 
 
@@ -46,6 +46,18 @@ def test_float64_functions_behind_the_enclosures(function: str, lowest: float, h
 def test_the_elementary_functions_of_formulas(function: str, lowest: float, highest: float) -> None:
     x = np.random.default_rng(3).uniform(lowest, highest, 2000)
     assert excess(function, x, getattr(np, function)(x), FLOAT64.library, FLOAT64.eta) <= 1.0
+
+
+def test_the_slope_of_tanh_is_enclosed_where_it_vanishes() -> None:
+    x = np.random.default_rng(5).uniform(345.0, 374.0, 3000)
+    radius = x * 2.0**-52
+    value, bound = elementary.tanh_slope(x, radius, FLOAT64)
+    with ctx.workprec(160):
+        for argument, moved, middle, error in zip(
+            x.tolist(), radius.tolist(), value.tolist(), bound.tolist(), strict=True
+        ):
+            for end in (arb(argument) - arb(moved), arb(argument) + arb(moved)):
+                assert abs(arb(middle) - end.sech() ** 2) <= arb(error)
 
 
 @pytest.mark.parametrize("exponent", [0.5, 1.5, 2.0, 3.0, -1.0, -2.5])

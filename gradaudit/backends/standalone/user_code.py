@@ -11,6 +11,7 @@ import importlib
 import importlib.util
 import inspect
 import os
+import pickle
 import sys
 import sysconfig
 import traceback
@@ -205,8 +206,8 @@ def generators() -> dict[str, str]:
 
     import numpy as np
 
-    kind, keys, *rest = np.random.get_state()
-    return {"Python's": repr(random.getstate()), "NumPy's": "%s %s %r" % (kind, keys.tobytes().hex(), rest)}
+    # A pickle holds every word of the state; repr leaves most of an array out.
+    return {"Python's": repr(random.getstate()), "NumPy's": pickle.dumps(np.random.get_state()).hex()}
 
 
 def _note_fork() -> None:

@@ -68,6 +68,7 @@ def explain(truth: Truth, profile: Profile, wrong: WrongRows) -> Diagnosis | Non
                     ("format", form.name),
                     ("rows_affected", len(affected)),
                 ),
+                chosen=shifted_by not in (NOTHING, *ACROSS_ROWS),
             )
     return None
 

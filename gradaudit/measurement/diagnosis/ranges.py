@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gradaudit.measurement.diagnosis import missing_max_shift
 from gradaudit.measurement.diagnosis.naming import key_of
 from gradaudit.measurement.diagnosis.view import View
 from gradaudit.records.measurement import Diagnosis, NamedFault
@@ -33,10 +32,7 @@ def _diagnoses(view: View) -> tuple[Diagnosis, ...]:
 
 def _far_fetched(diagnosis: Diagnosis, view: View) -> bool:
     """A shift by something of the row's own, beside a logarithm that explains as much without a choice of it."""
-    shifted_by = dict(diagnosis.evidence).get("shifted_by")
-    if shifted_by is None or shifted_by in (missing_max_shift.NOTHING, *missing_max_shift.ACROSS_ROWS):
-        return False
-    return any(other.fault != diagnosis.fault for other in _diagnoses(view))
+    return diagnosis.chosen and any(other.fault != diagnosis.fault for other in _diagnoses(view))
 
 
 def named(wrong: Sequence[View]) -> tuple[NamedFault, ...]:

@@ -70,7 +70,7 @@ def _diagnosis(rule: Rule, measurement: Measurement) -> Diagnosis | None:
     natural = OF_FORMULATION.get(measurement.key.formulation)
     if rule.name != natural and any(each.fault == natural for each in measurement.diagnoses):
         return None
-    return next((each for each in measurement.diagnoses if each.fault == rule.name), None)
+    return next((each for each in measurement.likely if each.fault == rule.name), None)
 
 
 def _statement(measured: MeasuredCase, faults: Sequence[NamedFault]) -> str:
