@@ -38,7 +38,7 @@ def audited(case: Case, inputs: Inputs, truth: Truth, result: Evaluation) -> Aud
 
 def needs_diagnosis(measurement: Measurement) -> bool:
     """Whether no row explains the values, nor the nature of the declared formulation."""
-    return not measurement.explanation.explains and not measurement.diagnoses and not measurement.special_probe
+    return not measurement.explanation.explains and not measurement.likely and not measurement.special_probe
 
 
 def concluded(measured: MeasuredCase, unexplained: Mapping[tuple[str, str, str], Sequence[Audited]]) -> MeasuredCase:

@@ -243,8 +243,8 @@ class Measurement:
 
     @property
     def likely(self) -> tuple[Diagnosis, ...]:
-        """The diagnoses, without those that rest on a choice where another explains as much without one."""
-        return tuple(each for each in self.diagnoses if not each.chosen) or self.diagnoses
+        """The diagnoses that one evaluation alone can bear: without those that rest on a choice."""
+        return tuple(each for each in self.diagnoses if not each.chosen)
 
 
 @dataclass(frozen=True, slots=True)

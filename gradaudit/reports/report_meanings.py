@@ -268,8 +268,8 @@ MEANINGS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "diagnoses": "Causes that explain the wrong elements of this evaluation.",
             "diagnoses[].fault": "The name of its rule.",
             "diagnoses[].evidence": "The numbers by name.",
-            "diagnoses[].chosen": "Whether it rests on a choice among several values, of which one fits; beside a "
-            "diagnosis without one it is not told.",
+            "diagnoses[].chosen": "Whether it rests on a choice among several values, of which one fits: told "
+            "only where several evaluations of a loss of one's own show it.",
             "captured": "What the subject printed.",
             "special_probe": "Whether the probe is about special values, on which conventions differ.",
             "baseline": "What the baseline says of it, or of all probes together; null: nothing.",

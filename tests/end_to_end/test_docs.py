@@ -133,7 +133,7 @@ def test_the_steps_for_ci_run_as_printed(tmp_path):
     (hook,) = yaml.safe_load(files[".pre-commit-config.yaml"].text)["repos"][0]["hooks"]
     (spec,) = (path for path in files if re.search(hook["files"], path))
     for command in (*steps, *pipeline["script"], f"{hook['entry']} {spec}"):
-        if not is_known(command):
+        if command.startswith("gradaudit check ") or not is_known(command):
             done = run(["sh", "-e", "-c", command], tmp_path)
             assert done.returncode == 0, done.stdout + done.stderr
     written_files = {path.name for path in tmp_path.iterdir()}

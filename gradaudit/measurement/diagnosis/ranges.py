@@ -30,9 +30,10 @@ def _diagnoses(view: View) -> tuple[Diagnosis, ...]:
     return () if measurement is None else measurement.diagnoses
 
 
-def _far_fetched(diagnosis: Diagnosis, view: View) -> bool:
-    """A shift by something of the row's own, beside a logarithm that explains as much without a choice of it."""
-    return diagnosis.chosen and any(other.fault != diagnosis.fault for other in _diagnoses(view))
+def _far_fetched(diagnosis: Diagnosis, view: View, wrong: Sequence[View]) -> bool:
+    """A choice among several values, beside what explains as much without one, or for a single evaluation's sake."""
+    others = any(other.fault != diagnosis.fault for other in _diagnoses(view))
+    return diagnosis.chosen and (others or sum(explained(each) for each in wrong) < 2)
 
 
 def named(wrong: Sequence[View]) -> tuple[NamedFault, ...]:
@@ -47,7 +48,7 @@ def named(wrong: Sequence[View]) -> tuple[NamedFault, ...]:
         for diagnosis in _diagnoses(view):
             if len(common) == 1 and diagnosis.fault not in common:
                 continue
-            if len(common) != 1 and _far_fetched(diagnosis, view):
+            if (len(common) != 1 or len(words) == 1) and _far_fetched(diagnosis, view, wrong):
                 continue
             statement, advice = STATEMENTS[diagnosis.fault]
             found.setdefault(

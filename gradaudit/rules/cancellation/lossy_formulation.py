@@ -82,7 +82,7 @@ def _keeps_statistics(precision: str, profile: Profile) -> bool:
 def _is_lossy(measurement: Measurement) -> bool:
     explanation = measurement.explanation
     lossy = explanation.explains and explanation.looser and not explanation.common_offset
-    return lossy and not measurement.diagnoses
+    return lossy and not measurement.likely
 
 
 RULE = Rule(

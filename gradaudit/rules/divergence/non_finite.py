@@ -52,7 +52,7 @@ def _wrong(measurement: Measurement) -> list[Quantity]:
 
 
 def _unexplained(measurement: Measurement) -> bool:
-    return bool(_wrong(measurement)) and not measurement.diagnoses and not measurement.special_probe
+    return bool(_wrong(measurement)) and not measurement.likely and not measurement.special_probe
 
 
 def _first(quantity: Quantity) -> Element | None:

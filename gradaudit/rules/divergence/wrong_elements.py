@@ -11,7 +11,7 @@ from gradaudit.rules.wording import number, place, plural, share
 
 def is_wrong(measurement: Measurement) -> bool:
     """Whether finite elements are left that no row and no fault explains; special inputs are a matter of policy."""
-    if measurement.explanation.explains or measurement.diagnoses or measurement.special_probe:
+    if measurement.explanation.explains or measurement.likely or measurement.special_probe:
         return False
     return bool(_beyond(measurement))
 
