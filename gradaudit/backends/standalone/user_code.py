@@ -11,7 +11,6 @@ import importlib
 import importlib.util
 import inspect
 import os
-import pickle
 import sys
 import sysconfig
 import traceback
@@ -206,8 +205,10 @@ def generators() -> dict[str, str]:
 
     import numpy as np
 
-    # A pickle holds every word of the state; repr leaves most of an array out.
-    return {"Python's": repr(random.getstate()), "NumPy's": pickle.dumps(np.random.get_state()).hex()}
+    state: Any = np.random.get_state()
+    kind, keys, *rest = state
+    # repr leaves most of an array out.
+    return {"Python's": repr(random.getstate()), "NumPy's": "%s %s %r" % (kind, keys.tobytes().hex(), rest)}
 
 
 def _note_fork() -> None:
